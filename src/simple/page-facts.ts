@@ -1,0 +1,47 @@
+import { parseFilename } from '../packaging/filenames.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import { normalizeVersion, sortVersions } from '../packaging/versions.ts';
+import type { DistributionFile, Hashes, ProjectDetail } from './model.ts';
+
+/** How a page is written. */
+export interface PageWriting {
+  /** The link to a file as it shall stand in the page: a URL reference, already percent-encoded. */
+  readonly linkTo: (file: DistributionFile) => string;
+  /**
+   * The core metadata to advertise for a file; by default what the file says. An advertised document
+   * that is missing or differs is fatal for pip and uv.
+   */
+  readonly coreMetadataOf?: (file: DistributionFile) => boolean | Hashes;
+}
+
+/** The version of the Simple API that a page of ours declares (PEP 629). */
+export type ApiVersion = '1.0' | '1.4';
+
+/** `1.4` if every file has the size that 1.1 and later demand (PEP 700), else `1.0`. */
+export function apiVersionOf(files: readonly DistributionFile[]): ApiVersion {
+  return files.every((file) => file.sizeBytes !== null) ? '1.4' : '1.0';
+}
+
+/** The files that a page offers: of a quarantined project none (PEP 792; no installer checks that). */
+export function offeredFiles({ status, files }: ProjectDetail): readonly DistributionFile[] {
+  return status === 'quarantined' ? [] : files;
+}
+
+/** The versions that an index names, else those of its files, normalized and sorted (PEP 700). */
+export function versionsOf({ name, versions, files }: ProjectDetail): readonly string[] {
+  return versions ?? versionsOfFiles(name, files);
+}
+
+function versionsOfFiles(
+  project: ProjectName,
+  files: readonly DistributionFile[],
+): readonly string[] {
+  const spellings = new Set<string>();
+  for (const { filename } of files) spellings.add(parseFilename(filename, project)?.version ?? '');
+  const versions = new Set<string>();
+  for (const spelling of spellings) {
+    const version = normalizeVersion(spelling);
+    if (version !== undefined) versions.add(version);
+  }
+  return sortVersions(versions);
+}
