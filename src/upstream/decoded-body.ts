@@ -1,0 +1,95 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createBrotliDecompress, createGunzip } from 'node:zlib';
+import type { Transform } from 'node:stream';
+import { codeOf, InvalidUpstreamAnswerError, UpstreamUnavailableError } from '../core/errors.ts';
+
+/** What we tell upstreams that we can decode. */
+export const ACCEPTED_CODINGS = 'gzip, br';
+
+/** Below this, even a page of nothing but spaces is no bomb. */
+const RATIO_FREE_BYTES = 1024 * 1024;
+/** Real pages compress 3 to 7 times. */
+const HIGHEST_RATIO = 100;
+
+export interface DecodingOptions {
+  /** `Content-Encoding` as sent. */
+  readonly coding: string | undefined;
+  /** Cap on the decoded length, and on the length on the wire. */
+  readonly maxBytes: number;
+  /** Named in errors. */
+  readonly url: string;
+  /** Called with the length of each piece from the wire. */
+  readonly onReceived: (bytes: number) => void;
+}
+
+function decoderFor(options: DecodingOptions): Transform | undefined {
+  const coding = (options.coding ?? '').trim().toLowerCase();
+  if (coding === '' || coding === 'identity') return undefined;
+  if (coding === 'gzip' || coding === 'x-gzip') return createGunzip();
+  if (coding === 'br') return createBrotliDecompress();
+  throw new InvalidUpstreamAnswerError(
+    `${options.url} is encoded as ${JSON.stringify(coding.slice(0, 60))}, which was not asked for.`,
+  );
+}
+
+function decodingFailure(thrown: unknown, url: string): unknown {
+  const code = codeOf(thrown) ?? '';
+  // The compressed stream ends too early: the same as any other cut, worth another try.
+  if (code === 'Z_BUF_ERROR') {
+    return new UpstreamUnavailableError(`The answer of ${url} was cut.`, { cause: thrown });
+  }
+  if (/^(?:Z_|ERR__ERROR_|ERR_BROTLI|ERR__)/.test(code)) {
+    return new InvalidUpstreamAnswerError(`The answer of ${url} cannot be decoded.`, {
+      cause: thrown,
+    });
+  }
+  return thrown;
+}
+
+/**
+ * The whole body, content-decoded, in memory.
+ *
+ * @throws InvalidUpstreamAnswerError on a body that is too long, expands too much, or is coded in a
+ *   way that was not asked for
+ */
+export async function readDecoded(
+  body: AsyncIterable<Uint8Array>,
+  options: DecodingOptions,
+): Promise<Uint8Array> {
+  const { maxBytes, url } = options;
+  const decoder = decoderFor(options);
+  let received = 0;
+  let decoded = 0;
+  const pieces: Uint8Array[] = [];
+  const tooLong = (): InvalidUpstreamAnswerError =>
+    new InvalidUpstreamAnswerError(`${url} is longer than the limit of ${maxBytes} bytes.`);
+
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      received += chunk.length;
+      options.onReceived(chunk.length);
+      if (received > maxBytes) throw tooLong();
+      yield chunk;
+    }
+  }
+  async function collect(source: AsyncIterable<Uint8Array>): Promise<void> {
+    for await (const chunk of source) {
+      decoded += chunk.length;
+      if (decoded > maxBytes) throw tooLong();
+      if (decoded > RATIO_FREE_BYTES && decoded > received * HIGHEST_RATIO) {
+        throw new InvalidUpstreamAnswerError(
+          `${url} expands to more than ${HIGHEST_RATIO} times its length.`,
+        );
+      }
+      pieces.push(chunk);
+    }
+  }
+  try {
+    if (decoder === undefined) await collect(counted());
+    else await pipeline(Readable.from(counted()), decoder, collect);
+  } catch (error) {
+    throw decodingFailure(error, url);
+  }
+  return Buffer.concat(pieces, decoded);
+}
