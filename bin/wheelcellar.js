@@ -1,25 +1,6 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import process from 'node:process';
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-
-/** What verbs may know of this process (`Io` in src/cli/verb.ts). */
-const io = {
-  env: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  isTty: process.stderr.isTTY === true,
-  homeDir: homedir(),
-  cwd: process.cwd(),
-  onSignal(listener) {
-    for (const signal of SIGNALS) process.on(signal, listener);
-    return () => {
-      for (const signal of SIGNALS) process.off(signal, listener);
-    };
-  },
-};
 
 /** The exit status of the command line. */
 async function run() {
@@ -27,10 +8,12 @@ async function run() {
   if (major < 20 || (major === 20 && minor < 19)) {
     return fail(`needs Node 20.19 or newer; this is ${process.versions.node}.`);
   }
-  const built = new URL('../dist/cli/main.js', import.meta.url);
-  if (!existsSync(built)) return fail('is not built yet.\n  run:  npm run build');
-  const { main } = await import(built.href);
-  return main(process.argv.slice(2), io);
+  const built = new URL('../dist/cli/', import.meta.url);
+  if (!existsSync(new URL('main.js', built)))
+    return fail('is not built yet.\n  run:  npm run build');
+  const { main } = await import(new URL('main.js', built).href);
+  const { processIo } = await import(new URL('process-io.js', built).href);
+  return main(process.argv.slice(2), processIo());
 }
 
 function fail(message) {

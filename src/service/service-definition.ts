@@ -4,10 +4,8 @@ export interface ServiceDefinition {
   readonly nodePath: string;
   /** Absolute path of `bin/wheelcellar.js`. */
   readonly binPath: string;
-  /** Absolute path; `null` lets the server look in its usual places. */
-  readonly configPath: string | null;
-  /** Absolute path; `null` leaves it to the configuration. */
-  readonly cacheDir: string | null;
+  /** What follows `serve`; paths among them absolute. */
+  readonly flags: readonly string[];
 }
 
 /** Stands in every file that we write for a service manager: only such files are replaced or removed. */
@@ -15,11 +13,5 @@ export const OWN_MARK = 'Written by "wheelcellar service install"';
 
 /** The command line of the server, ready to be quoted. */
 export function commandLine(service: ServiceDefinition): readonly string[] {
-  return [
-    service.nodePath,
-    service.binPath,
-    'serve',
-    ...(service.configPath === null ? [] : ['-c', service.configPath]),
-    ...(service.cacheDir === null ? [] : ['--cache-dir', service.cacheDir]),
-  ];
+  return [service.nodePath, service.binPath, 'serve', ...service.flags];
 }

@@ -14,8 +14,7 @@ const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
 const service = {
   nodePath: process.execPath,
   binPath: '/opt/wheel cellar/bin/wheelcellar.js',
-  configPath: null,
-  cacheDir: '/srv/pypi',
+  flags: ['--cache-dir', '/srv/pypi'],
 };
 
 let folder: TempFolder;
@@ -64,7 +63,7 @@ describe('installing a systemd user service', () => {
   it('can be repeated, which restarts the service with the new unit', async () => {
     await fakeManager('systemctl');
     await installService(host('linux'), service);
-    await installService(host('linux'), { ...service, cacheDir: '/srv/other' });
+    await installService(host('linux'), { ...service, flags: ['--cache-dir', '/srv/other'] });
     expect(await readFile(unitPath(), 'utf8')).toContain('"/srv/other"');
     expect(await asked()).toContain('systemctl --user disable --now wheelcellar.service');
   });

@@ -5,8 +5,7 @@ import { systemdUnit } from '../../../src/service/systemd-unit.ts';
 const plain = {
   nodePath: '/usr/bin/node',
   binPath: '/opt/wheelcellar/bin/wheelcellar.js',
-  configPath: null,
-  cacheDir: null,
+  flags: [],
 };
 
 describe('systemdUnit', () => {
@@ -16,18 +15,18 @@ describe('systemdUnit', () => {
     );
   });
 
-  it('names the configuration file and the cache folder when they are given', () => {
-    const unit = systemdUnit({ ...plain, configPath: '/etc/w.yaml', cacheDir: '/srv/pypi' });
-    expect(unit).toContain('"serve" "-c" "/etc/w.yaml" "--cache-dir" "/srv/pypi"\n');
+  it('hands on the flags', () => {
+    const unit = systemdUnit({ ...plain, flags: ['-c', '/etc/w.yaml', '--offline'] });
+    expect(unit).toContain('"serve" "-c" "/etc/w.yaml" "--offline"\n');
   });
 
   it('keeps spaces, quotes, per cent and dollar signs of a path as they are', () => {
-    const unit = systemdUnit({ ...plain, cacheDir: '/home/a b/50%/$HOME/"q"\\' });
+    const unit = systemdUnit({ ...plain, flags: ['--cache-dir', '/home/a b/50%/$HOME/"q"\\'] });
     expect(unit).toContain('"--cache-dir" "/home/a b/50%%/$$HOME/\\"q\\"\\\\"\n');
   });
 
   it('refuses a path with a line break', () => {
-    expect(() => systemdUnit({ ...plain, cacheDir: '/a\nExecStart=/bin/false' })).toThrow(
+    expect(() => systemdUnit({ ...plain, flags: ['/a\nExecStart=/bin/false'] })).toThrow(
       RangeError,
     );
   });
@@ -40,7 +39,10 @@ describe('systemdUnit', () => {
 
 describe('launchdPlist', () => {
   it('lists the command line word by word and escapes it', () => {
-    const plist = launchdPlist({ ...plain, cacheDir: '/Users/a & b/<x>' }, '/Users/a/w.log');
+    const plist = launchdPlist(
+      { ...plain, flags: ['--cache-dir', '/Users/a & b/<x>'] },
+      '/Users/a/w.log',
+    );
     expect(plist).toContain(
       [
         '  <array>',
