@@ -1,0 +1,75 @@
+# The variables that environment.d/99-pypi-mirror exports inside the image.
+
+source "${BASH_SOURCE[0]%/*}/indexes.bash"
+
+# dib_pypi_any_set NAME…: has one of them a value already? Then an element, or
+# with DIB_PYPI_KEEP_ENV=1 the caller, has chosen, and mixing would help nobody.
+dib_pypi_any_set() {
+    local name
+    for name in "$@"; do
+        [ -z "${!name:-}" ] || return 0
+    done
+    return 1
+}
+
+# The mounted folder is gone in finalise.d.
+dib_pypi_indexes_of_phase() {
+    local url
+    while IFS= read -r url; do
+        if [ "$1" = finalise.d ] && dib_pypi_is_mounted_index "$url"; then
+            continue
+        fi
+        printf '%s\n' "$url"
+    done <<< "$(dib_pypi_indexes)"
+}
+
+# uv asks its default index last, whatever the order of the variables, and stops
+# at the first index that knows a name unless told to compare as pip does.
+dib_pypi_uv_environment() {
+    local indexes=("$@") last=$(($# - 1))
+    echo "UV_DEFAULT_INDEX=${indexes[last]}"
+    ((last == 0)) || echo "UV_INDEX=${indexes[*]:0:last}"
+    echo UV_INDEX_STRATEGY=unsafe-best-match
+}
+
+dib_pypi_pip_environment() {
+    local indexes=("$@") trusted
+    echo "PIP_INDEX_URL=${indexes[0]}"
+    (($# == 1)) || echo "PIP_EXTRA_INDEX_URL=${indexes[*]:1}"
+    trusted=$(dib_pypi_trusted_hosts)
+    [ -z "$trusted" ] || echo "PIP_TRUSTED_HOST=${trusted//$'\n'/ }"
+}
+
+# dib_pypi_environment HOOKS_FOLDER: NAME=VALUE lines.
+dib_pypi_environment() {
+    local phase=${1##*/} indexes=() url retries
+    while IFS= read -r url; do
+        [ -z "$url" ] || indexes+=("$url")
+    done <<< "$(dib_pypi_indexes_of_phase "$phase")"
+    retries=$(dib_pypi_retries)
+
+    if ! dib_pypi_any_set UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_NO_INDEX; then
+        if ((${#indexes[@]} > 0)); then
+            dib_pypi_uv_environment "${indexes[@]}"
+        else
+            # Without this uv would go to the official index.
+            echo UV_NO_INDEX=1
+        fi
+    fi
+    if [ -n "$retries" ] && ! dib_pypi_any_set UV_HTTP_RETRIES; then
+        echo "UV_HTTP_RETRIES=$retries"
+    fi
+
+    # Before these phases pip.conf does it, and can be edited by hooks.
+    [ "$phase" = post-install.d ] || [ "$phase" = finalise.d ] || return 0
+    if ! dib_pypi_any_set PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_NO_INDEX PIP_CONFIG_FILE; then
+        if ((${#indexes[@]} > 0)); then
+            dib_pypi_pip_environment "${indexes[@]}"
+        else
+            echo PIP_NO_INDEX=1
+        fi
+    fi
+    if [ -n "$retries" ] && ! dib_pypi_any_set PIP_RETRIES; then
+        echo "PIP_RETRIES=$retries"
+    fi
+}
