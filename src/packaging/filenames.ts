@@ -137,12 +137,14 @@ function readWheelStem(stem: string): ParsedFilename | undefined {
   const parts = stem.split('-');
   if (parts.length < 5 || parts.length > 6 || parts.includes('')) return undefined;
   const build = parts.length === 6 ? parts[2] : undefined;
-  if (build !== undefined && !/^\d/.test(build)) return undefined;
+  const version = unescapeVersion(parts[1] ?? '');
+  // A hyphen left in the name looks like a build tag: foo-bar-1.0-py3-none-any.whl is no file of foo.
+  if (build !== undefined && !(/^\d/.test(build) && isValidVersion(version))) return undefined;
   const [python, abi, platform] = parts.slice(-3) as [string, string, string];
   const project = parseProjectName(parts[0] ?? '');
   if (project === undefined) return undefined;
   const tags = { python: python.split('.'), abi: abi.split('.'), platform: platform.split('.') };
-  const wheel = { kind: 'wheel', project, version: unescapeVersion(parts[1] ?? ''), tags } as const;
+  const wheel = { kind: 'wheel', project, version, tags } as const;
   return build === undefined ? wheel : { ...wheel, build };
 }
 

@@ -1,4 +1,4 @@
-import { explain, satisfies, validRange } from '@renovatebot/pep440';
+import { explain, satisfies, valid, validRange } from '@renovatebot/pep440';
 
 /** What `explain` gives at run time; its own type declarations promise other shapes. */
 interface ExplainedVersion {
@@ -18,7 +18,7 @@ const LONGEST_SPECIFIER = 4096;
 
 /** Whether `version` is a valid version (PEP 440). */
 export function isValidVersion(version: string): boolean {
-  return explainVersion(version) !== undefined;
+  return version.length <= LONGEST_VERSION && valid(version) !== null;
 }
 
 /**

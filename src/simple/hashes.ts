@@ -20,7 +20,7 @@ const DIGEST_LENGTHS: ReadonlyMap<string, number> = new Map([
 
 /** Algorithm names of `hashlib`; this excludes `__proto__`. */
 const ALGORITHM = /^[a-z][a-z0-9_-]{0,31}$/;
-const HEXADECIMAL = /^(?:[0-9a-f]{2}){8,64}$/;
+const HEXADECIMAL = /^[0-9a-f]{1,256}$/;
 
 /** One digest of a file. */
 export interface Digest {

@@ -1,7 +1,7 @@
 import { parseFilename } from '../packaging/filenames.ts';
-import type { ProjectName } from '../packaging/names.ts';
 import { normalizeVersion, sortVersions } from '../packaging/versions.ts';
 import type { DistributionFile, Hashes, ProjectDetail } from './model.ts';
+import { FILES_IN_STEP, type Steps } from './slices.ts';
 
 /** How a page is written. */
 export interface PageWriting {
@@ -28,20 +28,17 @@ export function offeredFiles({ status, files }: ProjectDetail): readonly Distrib
 }
 
 /** The versions that an index names, else those of its files, normalized and sorted (PEP 700). */
-export function versionsOf({ name, versions, files }: ProjectDetail): readonly string[] {
-  return versions ?? versionsOfFiles(name, files);
-}
-
-function versionsOfFiles(
-  project: ProjectName,
-  files: readonly DistributionFile[],
-): readonly string[] {
+export function* versionSteps({ name, versions, files }: ProjectDetail): Steps<readonly string[]> {
+  if (versions !== null) return versions;
   const spellings = new Set<string>();
-  for (const { filename } of files) spellings.add(parseFilename(filename, project)?.version ?? '');
-  const versions = new Set<string>();
-  for (const spelling of spellings) {
+  const normalized = new Set<string>();
+  for (const [index, { filename }] of files.entries()) {
+    if (index > 0 && index % FILES_IN_STEP === 0) yield;
+    const spelling = parseFilename(filename, name)?.version;
+    if (spelling === undefined || spellings.has(spelling)) continue;
+    spellings.add(spelling);
     const version = normalizeVersion(spelling);
-    if (version !== undefined) versions.add(version);
+    if (version !== undefined) normalized.add(version);
   }
-  return sortVersions(versions);
+  return sortVersions(normalized);
 }

@@ -1,6 +1,12 @@
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectDetail } from './model.ts';
-import { apiVersionOf, offeredFiles, type PageWriting, versionsOf } from './page-facts.ts';
+import {
+  type ApiVersion,
+  apiVersionOf,
+  offeredFiles,
+  type PageWriting,
+  versionSteps,
+} from './page-facts.ts';
 import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
 
 /**
@@ -33,13 +39,19 @@ function* writeJsonSteps(detail: ProjectDetail, writing: PageWriting): Steps<str
     const slice = files.slice(at, at + FILES_IN_STEP).map((file) => jsonFile(file, writing));
     parts.push(JSON.stringify(slice).slice(1, -1));
   }
-  // Everything but the files is small; they go in last, behind all other keys.
-  return `${JSON.stringify(jsonHead(detail, files)).slice(0, -1)},"files":[${parts.join(',')}]}`;
+  // The files go in last, behind all other keys.
+  const apiVersion = apiVersionOf(files);
+  const versions = apiVersion === '1.0' ? undefined : yield* versionSteps(detail);
+  const head = JSON.stringify(jsonHead(detail, apiVersion, versions));
+  return `${head.slice(0, -1)},"files":[${parts.join(',')}]}`;
 }
 
-function jsonHead(detail: ProjectDetail, files: readonly DistributionFile[]): object {
+function jsonHead(
+  detail: ProjectDetail,
+  apiVersion: ApiVersion,
+  versions: readonly string[] | undefined,
+): object {
   const { name, status, statusReason, lastSerial, extra } = detail;
-  const apiVersion = apiVersionOf(files);
   const { meta: extraMeta, ...extraKeys } = extra;
   return {
     meta: withExtra(
@@ -54,7 +66,7 @@ function jsonHead(detail: ProjectDetail, files: readonly DistributionFile[]): ob
       {
         'project-status':
           status === 'active' ? undefined : { status, reason: statusReason ?? undefined },
-        versions: apiVersion === '1.0' ? undefined : versionsOf(detail),
+        versions,
       },
       extraKeys,
       ['meta', 'name', 'files'],
@@ -88,7 +100,7 @@ function withExtra(
   extra: unknown,
   reserved: readonly string[] = [],
 ): Readonly<Record<string, unknown>> {
-  if (typeof extra !== 'object' || extra === null) return known;
+  if (typeof extra !== 'object' || extra === null || Object.keys(extra).length === 0) return known;
   const merged: Record<string, unknown> = { ...known };
   for (const [key, value] of Object.entries(extra)) {
     if (!Object.hasOwn(known, key) && !reserved.includes(key) && key !== '__proto__')
