@@ -21,7 +21,7 @@ export interface Io {
   readonly homeDir: string;
   readonly cwd: string;
   /** Calls `listener` on every such signal until the returned function is called. */
-  onSignal(listener: (signal: Signal) => void): () => void;
+  readonly onSignal: (listener: (signal: Signal) => void) => () => void;
 }
 
 /** What a verb is given to run. */
@@ -38,7 +38,7 @@ export interface VerbContext {
    *
    * @throws ConfigurationError with every problem at once
    */
-  config(): Config;
+  readonly config: () => Config;
 }
 
 /**

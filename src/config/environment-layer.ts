@@ -116,7 +116,8 @@ function unknownVariables(env: EnvironmentRecord): readonly string[] {
     });
 }
 
-function credentialVariables(env: EnvironmentRecord): readonly string[] {
+/** The variables that hold credentials of upstreams, sorted. */
+export function credentialVariables(env: EnvironmentRecord): readonly string[] {
   return Object.keys(env)
     .filter((name) => env[name] && CREDENTIAL_PATTERN.test(name))
     .toSorted();

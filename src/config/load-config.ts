@@ -12,6 +12,7 @@ import { absolutePath, defaultConfigFile, withAbsolutePaths } from './config-pat
 import type { Config, ConfigInput } from './config.ts';
 import {
   CONFIG_FILE_VARIABLE,
+  credentialVariables,
   findOrphanCredentials,
   readEnvironmentLayer,
   readForeignSwitchLayer,
@@ -30,7 +31,7 @@ import { configKeys, DEFAULT_DOCUMENT, toConfig } from './schema.ts';
 /** Where a key's value came from. */
 export interface KeySource {
   readonly origin: Origin;
-  /** `FILE:LINE`, a variable's or flag's name; `null` for a default. */
+  /** `FILE:LINE`, a variable's or flag's name, or several with commas; `null` for a default. */
   readonly place: string | null;
 }
 
@@ -88,7 +89,7 @@ export function explainConfig(input: ConfigInput): ExplainedConfig {
   refuse(findOrphanCredentials(config.upstreams, env));
   return {
     config: { ...config, upstreams: withCredentials(config.upstreams, env) },
-    sources: sourcesOf(layers, indexFlagsGiven(flags)),
+    sources: withCredentialSources(sourcesOf(layers, indexFlagsGiven(flags)), env),
     file: file?.path ?? null,
   };
 }
@@ -143,4 +144,19 @@ function sourcesOf(
     return [name, { origin: layer?.origin ?? 'default', place: layer?.place(path) ?? null }];
   });
   return new Map(sources);
+}
+
+/** Credentials come beside the list of upstreams, wherever that is from. */
+function withCredentialSources(
+  sources: ReadonlyMap<string, KeySource>,
+  env: ConfigInput['env'],
+): ReadonlyMap<string, KeySource> {
+  const variables = credentialVariables(env);
+  const upstreams = sources.get('upstreams');
+  if (variables.length === 0 || upstreams === undefined) return sources;
+  const places = [
+    upstreams.place ?? upstreams.origin,
+    `environment variable ${variables.join(', ')}`,
+  ];
+  return new Map([...sources, ['upstreams', { ...upstreams, place: places.join(', ') }]]);
 }

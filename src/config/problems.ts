@@ -27,7 +27,7 @@ export function problemsOf(layer: Layer): readonly string[] {
 }
 
 /** `cache.max_size`, `upstreams[1].url`. */
-export function nameOf(path: KeyPath): string {
+function nameOf(path: KeyPath): string {
   return path.reduce<string>((name, part) => {
     if (typeof part === 'number') return `${name}[${part}]`;
     return name === '' ? String(part) : `${name}.${String(part)}`;

@@ -29,7 +29,7 @@ const HOST_PATTERN =
 const GLOB_PATTERN = /^[A-Za-z0-9*?._-]+$/;
 
 /** A URL taken apart: what goes into requests and what is secret. */
-export interface UpstreamAddress {
+interface UpstreamAddress {
   /** Without credentials, with `/` at its end unless it names a find-links file. */
   readonly url: string;
   readonly username: string | null;
@@ -37,15 +37,12 @@ export interface UpstreamAddress {
 }
 
 /** Whether `url` (absolute) belongs to the official index. */
-export function isOfficialIndex(url: string): boolean {
+function isOfficialIndex(url: string): boolean {
   return URL.canParse(url) && OFFICIAL_INDEX_HOSTS.includes(new URL(url).hostname);
 }
 
 /** Takes an upstream's URL apart; `undefined` when it is no absolute http(s) URL or has `?` or `#`. */
-export function parseUpstreamUrl(
-  text: string,
-  layout: UpstreamLayout,
-): UpstreamAddress | undefined {
+function parseUpstreamUrl(text: string, layout: UpstreamLayout): UpstreamAddress | undefined {
   if (!/^https?:\/\/[^/]/i.test(text) || /[?#\s\\]/.test(text) || !URL.canParse(text))
     return undefined;
   const url = new URL(text);
@@ -133,7 +130,7 @@ const entrySchema = z
   });
 
 /** One entry of `upstreams`. */
-export const upstreamSchema: z.ZodType<UpstreamConfig> = entrySchema;
+const upstreamSchema: z.ZodType<UpstreamConfig> = entrySchema;
 
 /** The keys an entry of `upstreams` may have. */
 export const UPSTREAM_KEYS: readonly string[] = Object.keys(entrySchema.in.shape);
