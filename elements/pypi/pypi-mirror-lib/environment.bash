@@ -48,12 +48,13 @@ dib_pypi_environment() {
     done <<< "$(dib_pypi_indexes_of_phase "$phase")"
     retries=$(dib_pypi_retries)
 
-    if ! dib_pypi_any_set UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_NO_INDEX; then
+    if ! dib_pypi_any_set UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL; then
         if ((${#indexes[@]} > 0)); then
             dib_pypi_uv_environment "${indexes[@]}"
         else
-            # Without this uv would go to the official index.
-            echo UV_NO_INDEX=1
+            # Without one uv goes to the official index, and no variable tells it
+            # to use none (0.13.8). It takes a missing folder for an empty index.
+            echo UV_DEFAULT_INDEX=file:///nonexistent
         fi
     fi
     if [ -n "$retries" ] && ! dib_pypi_any_set UV_HTTP_RETRIES; then

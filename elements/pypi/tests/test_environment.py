@@ -95,8 +95,9 @@ class InsideTest(unittest.TestCase):
         self.assertEqual(OFFICIAL, found['PIP_EXTRA_INDEX_URL'])
 
     def test_uses_no_index_in_finalise_when_none_is_left(self):
-        self.assertEqual({'UV_NO_INDEX': '1', 'PIP_NO_INDEX': '1'},
-                         self.found('finalise.d', DIB_OFFLINE='1'))
+        self.assertEqual(
+            {'UV_DEFAULT_INDEX': 'file:///nonexistent', 'PIP_NO_INDEX': '1'},
+            self.found('finalise.d', DIB_OFFLINE='1'))
 
     def test_leaves_no_variables_or_functions_of_its_own(self):
         text = self.image.run_in_phase(
