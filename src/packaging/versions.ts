@@ -84,7 +84,7 @@ function compareStrings(left: string, right: string): number {
 
 /**
  * A string whose order by code unit is the order of PEP 440. The library's own comparison takes both
- * versions apart each time, which for the 2,000 versions of a huge page takes 60 ms instead of 6.
+ * versions apart each time, which for the 2,000 versions of a huge page takes 44 ms instead of 7.
  */
 function versionKey(version: string): string {
   const explained = explainVersion(version);

@@ -50,7 +50,7 @@ export function readJsonPage(text: string, context: PageContext): PageReading {
 }
 
 /**
- * {@link readJsonPage} in steps. The parse itself is the first one, and takes 20 ms for 3 MB.
+ * {@link readJsonPage} in steps. The parse itself is the first one, and takes 15 ms for 4 MB, 110 ms for 20 MB.
  *
  * @throws InvalidUpstreamAnswerError as {@link readJsonPage}
  */
