@@ -11,8 +11,10 @@ import { aPage, FOO } from './pages.ts';
 const BASE = 'https://index.test/';
 const linkTo = ({ url }: DistributionFile): string => `../../${url.slice(BASE.length)}`;
 
+const HEX_DIGITS = Array.from({ length: 16 }, (_, value) => value.toString(16));
+
 const hex = (length: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
+  fc.string({ unit: fc.constantFrom(...HEX_DIGITS), minLength: length, maxLength: length });
 
 const hashes: fc.Arbitrary<Hashes> = fc
   .record({ md5: hex(32), sha1: hex(40), sha256: hex(64), sha512: hex(128) }, { requiredKeys: [] })
