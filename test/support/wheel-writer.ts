@@ -34,9 +34,15 @@ export interface WrittenFile {
   readonly content: Buffer;
   /** Lower-case hexadecimal. */
   readonly sha256: string;
-  /** The core metadata, byte for byte what the archive holds (PEP 658). */
-  readonly metadata: string;
   readonly requiresPython?: string;
+  /** Of wheels: what an index lists beside them, as the official one does for wheels only (PEP 658). */
+  readonly metadata?: string;
+}
+
+/** A wheel made by code. */
+export interface WrittenWheel extends WrittenFile {
+  /** The core metadata, byte for byte what the archive holds. */
+  readonly metadata: string;
 }
 
 /** The form of a name inside filenames and module names (PEP 427, "Escaping and Unicode"). */
@@ -48,7 +54,7 @@ export function escapedName(name: string): string {
  * A valid wheel (PEP 427): one module `<name>` with `__version__`, METADATA, WHEEL and RECORD. Equal
  * options give equal bytes.
  */
-export function writeWheel(options: WheelOptions): WrittenFile {
+export function writeWheel(options: WheelOptions): WrittenWheel {
   const tag = options.tag ?? 'py3-none-any';
   const stem = `${escapedName(options.name)}-${options.version}`;
   const metadata = coreMetadata(options);
@@ -60,12 +66,8 @@ export function writeWheel(options: WheelOptions): WrittenFile {
   ];
   const record = member(`${info}/RECORD`, recordOf(members, `${info}/RECORD`));
   const build = options.build === undefined ? '' : `-${options.build}`;
-  return written(
-    `${stem}${build}-${tag}.whl`,
-    writeZip([...members, record], options.isCompressed),
-    metadata,
-    options,
-  );
+  const content = writeZip([...members, record], options.isCompressed);
+  return { ...written(`${stem}${build}-${tag}.whl`, content, options), metadata };
 }
 
 /**
@@ -74,31 +76,19 @@ export function writeWheel(options: WheelOptions): WrittenFile {
  */
 export function writeSdist(options: DistributionOptions): WrittenFile {
   const stem = `${escapedName(options.name)}-${options.version}`;
-  const metadata = coreMetadata(options);
   const members = [
-    member('PKG-INFO', metadata),
+    member('PKG-INFO', coreMetadata(options)),
     member('pyproject.toml', PYPROJECT),
     member('backend/self_backend.py', BACKEND),
     ...modules(options).map(({ path, content }) => ({ path: `src/${path}`, content })),
   ].map(({ path, content }) => ({ path: `${stem}/${path}`, content }));
-  return written(`${stem}.tar.gz`, writeTarGz(members), metadata, options);
+  return written(`${stem}.tar.gz`, writeTarGz(members), options);
 }
 
-function written(
-  filename: string,
-  content: Buffer,
-  metadata: string,
-  options: DistributionOptions,
-): WrittenFile {
+function written(filename: string, content: Buffer, options: DistributionOptions): WrittenFile {
   const sha256 = createHash('sha256').update(content).digest('hex');
   const { requiresPython } = options;
-  return {
-    filename,
-    content,
-    sha256,
-    metadata,
-    ...(requiresPython === undefined ? {} : { requiresPython }),
-  };
+  return { filename, content, sha256, ...(requiresPython === undefined ? {} : { requiresPython }) };
 }
 
 function coreMetadata(options: DistributionOptions): string {
