@@ -17,6 +17,8 @@ export interface ReadPage {
   readonly looksLikeIndex: boolean;
   /** Entries left out, counted by reason. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Filenames listed more than once with different digests, none of which is in `detail`. */
+  readonly conflicts?: readonly string[];
 }
 
 /** A page's bytes after content decoding, and what is needed to understand them. */
@@ -52,6 +54,7 @@ export interface FetchedPage extends ReadPage {
   readonly lastSerial: number | null;
   /** SHA-256 of the decoded body, hexadecimal. The truth about change: validators can lie. */
   readonly bodyDigest: string;
+  readonly conflicts: readonly string[];
 }
 
 /** The page that the validators belong to is still the current one. */

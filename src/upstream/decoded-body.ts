@@ -62,25 +62,26 @@ export async function readDecoded(
   let received = 0;
   let decoded = 0;
   const pieces: Uint8Array[] = [];
-  const tooLong = (): InvalidUpstreamAnswerError =>
-    new InvalidUpstreamAnswerError(`${url} is longer than the limit of ${maxBytes} bytes.`);
+  // A pipeline that is broken off reports an abort sometimes, not the error that broke it.
+  let refusal: InvalidUpstreamAnswerError | undefined;
+  const refuse = (message: string): InvalidUpstreamAnswerError =>
+    (refusal ??= new InvalidUpstreamAnswerError(message));
+  const tooLong = `${url} is longer than the limit of ${maxBytes} bytes.`;
 
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       received += chunk.length;
       options.onReceived(chunk.length);
-      if (received > maxBytes) throw tooLong();
+      if (received > maxBytes) throw refuse(tooLong);
       yield chunk;
     }
   }
   async function collect(source: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const chunk of source) {
       decoded += chunk.length;
-      if (decoded > maxBytes) throw tooLong();
+      if (decoded > maxBytes) throw refuse(tooLong);
       if (decoded > RATIO_FREE_BYTES && decoded > received * HIGHEST_RATIO) {
-        throw new InvalidUpstreamAnswerError(
-          `${url} expands to more than ${HIGHEST_RATIO} times its length.`,
-        );
+        throw refuse(`${url} expands to more than ${HIGHEST_RATIO} times its length.`);
       }
       pieces.push(chunk);
     }
@@ -89,7 +90,7 @@ export async function readDecoded(
     if (decoder === undefined) await collect(counted());
     else await pipeline(Readable.from(counted()), decoder, collect);
   } catch (error) {
-    throw decodingFailure(error, url);
+    throw refusal ?? decodingFailure(error, url);
   }
   return Buffer.concat(pieces, decoded);
 }

@@ -96,9 +96,11 @@ function parseAllowed(entry: string): AllowedHost {
   if (entry === '*') return { host: '', port: null, isPattern: true };
   const isPattern = entry.startsWith('*.');
   const bare = isPattern ? entry.slice(2) : entry;
+  const isBareIpv6 = isIP(bare) === 6;
   // URL normalizes upper case, IDN and odd spellings of addresses, as it does for what is compared.
-  const url = new URL(`http://${isIP(bare) === 6 ? `[${bare}]` : bare}`);
-  return { host: plainHost(url), port: /:\d+$/.test(bare) ? portOf(url) : null, isPattern };
+  const url = new URL(`http://${isBareIpv6 ? `[${bare}]` : bare}`);
+  const hasPort = !isBareIpv6 && /:\d+$/.test(bare);
+  return { host: plainHost(url), port: hasPort ? portOf(url) : null, isPattern };
 }
 
 /**

@@ -153,12 +153,13 @@ export class PageClient {
         `${redact(url)} is the page of ${read.detail.name}, not of ${project}.`,
       );
     }
-    const { detail, looksLikeIndex, dropped } = read;
+    const { detail, looksLikeIndex, dropped, conflicts = [] } = read;
     return {
       kind: 'page',
       detail,
       looksLikeIndex,
       dropped,
+      conflicts,
       ...told,
       url,
       lastSerial: lastSerial ?? detail.lastSerial,

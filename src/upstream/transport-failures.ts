@@ -73,7 +73,9 @@ export function transportFailure(thrown: unknown, url: string): WheelcellarError
       hint: 'If a proxy or a private authority is in between, name its certificate in http.ca_file or SSL_CERT_FILE.',
     });
   }
-  if (MALFORMED.test(code)) {
+  // The parser has no code for an answer that does not even begin like HTTP.
+  const isParserError = thrown instanceof Error && thrown.name === 'HTTPParserError';
+  if (isParserError || MALFORMED.test(code)) {
     return new InvalidUpstreamAnswerError(messageFor(`No valid HTTP from ${url}`, thrown), details);
   }
   return new UpstreamUnavailableError(

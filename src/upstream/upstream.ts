@@ -15,6 +15,7 @@ import {
 import type { Logger } from '../core/logger.ts';
 import { redact } from '../core/redact.ts';
 import type { ProjectName } from '../packaging/names.ts';
+import { readPageInSlices } from '../simple/read-page.ts';
 import type {
   FileAnswer,
   FileFacts,
@@ -77,7 +78,8 @@ export interface UpstreamOptions {
   /** For the headers of a page; default 10 s. That of files is the transport's. */
   readonly headersTimeoutMs?: number;
   readonly reachability?: Partial<ReachabilityTimings>;
-  readonly readPage: PageReader;
+  /** How pages are understood; by default as the Simple API's readers do. */
+  readonly readPage?: PageReader;
 }
 
 /** What an upstream needs of its surroundings. */
@@ -212,7 +214,7 @@ class HttpUpstream implements Upstream {
     this.#pages = new PageClient({
       ask,
       clock: env.clock,
-      readPage: options.readPage,
+      readPage: options.readPage ?? readPageInSlices,
       layout: this.layout,
       maxPageBytes: options.maxPageBytes ?? 64 * 1024 * 1024,
       retries: options.retries ?? 3,
