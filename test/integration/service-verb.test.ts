@@ -81,5 +81,7 @@ it('refuses an action that it does not know, with exit status 2', async () => {
 });
 
 it('ends with exit status 3 when there is no service to remove', async () => {
-  expect(await main(['service', 'uninstall'], io(), verbs)).toBe(process.platform === 'win32' ? 2 : 3);
+  expect(await main(['service', 'uninstall'], io(), verbs)).toBe(
+    process.platform === 'win32' ? 2 : 3,
+  );
 });

@@ -11,14 +11,14 @@ import type { CommandResult } from './run-command.ts';
 const CLIENTS_FOLDER: string = fileURLToPath(new URL('../.clients/', import.meta.url));
 
 /** Where the programs are. */
-export interface PythonClients {
+interface PythonClients {
   /** A Python whose `-m pip` is the current pip. */
   readonly python: string;
   readonly uv: string;
 }
 
 /** The clients; `ensurePythonClients` has made them. */
-export const pythonClients: PythonClients = {
+const pythonClients: PythonClients = {
   python: join(CLIENTS_FOLDER, 'current', 'bin', 'python'),
   uv: join(CLIENTS_FOLDER, 'current', 'bin', 'uv'),
 };
@@ -97,8 +97,8 @@ export function pipInstall(options: InstallOptions): Promise<CommandResult> {
   return runPip(['--python', options.python, 'install', ...indexArgs(options)], options);
 }
 
-/** `pip download` or any other command of pip. */
-export function runPip(
+/** Any command of pip. */
+function runPip(
   args: readonly string[],
   options: Pick<InstallOptions, 'python' | 'args' | 'clientCache' | 'env'>,
 ): Promise<CommandResult> {

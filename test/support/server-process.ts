@@ -11,9 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { makeTempFolder } from './temp-folder.ts';
 
 /** The program as people start it. */
-export const WHEELCELLAR: string = fileURLToPath(
-  new URL('../../bin/wheelcellar.js', import.meta.url),
-);
+const WHEELCELLAR: string = fileURLToPath(new URL('../../bin/wheelcellar.js', import.meta.url));
 
 export interface ServerOptions {
   /** Flags beside `--listen` and `--cache-dir`. */

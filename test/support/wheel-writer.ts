@@ -46,7 +46,7 @@ export interface WrittenWheel extends WrittenFile {
 }
 
 /** The form of a name inside filenames and module names (PEP 427, "Escaping and Unicode"). */
-export function escapedName(name: string): string {
+function escapedName(name: string): string {
   return name.replace(/[-_.]+/g, '_').toLowerCase();
 }
 
