@@ -1,0 +1,122 @@
+import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCommand } from '../support/run-command.ts';
+import type { CommandResult } from '../support/run-command.ts';
+import { makeTempFolder } from '../support/temp-folder.ts';
+import type { TempFolder } from '../support/temp-folder.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+let folder: TempFolder;
+
+beforeEach(async () => {
+  folder = await makeTempFolder();
+});
+
+afterEach(() => folder.remove());
+
+async function write(path: string, content: unknown): Promise<void> {
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  await mkdir(join(folder.path, path, '..'), { recursive: true });
+  await writeFile(join(folder.path, path), text);
+}
+
+describe('scripts/ready.mjs', () => {
+  const lock = { packages: { '': {}, 'node_modules/better-sqlite3': { version: '12.0.0' } } };
+
+  /** A project of one source file whose only dependency is there, with the real compiler. */
+  beforeEach(async () => {
+    await cp(join(ROOT, 'scripts'), join(folder.path, 'scripts'), { recursive: true });
+    await write('package.json', { name: 'small', type: 'module' });
+    await write('package-lock.json', lock);
+    await write('node_modules/.package-lock.json', lock);
+    await write('node_modules/better-sqlite3/index.js', 'module.exports = class { close() {} };');
+    await symlink(
+      join(ROOT, 'node_modules/typescript'),
+      join(folder.path, 'node_modules/typescript'),
+    );
+    await write('tsconfig.json', {});
+    const compilerOptions = { rootDir: 'src', module: 'nodenext', target: 'es2023', types: [] };
+    await write('tsconfig.build.json', { compilerOptions, include: ['src'] });
+    await write('src/one.ts', 'export const one: number = 1;\n');
+    await write('src/pages/style.css', 'p {}');
+  });
+
+  function ready(): Promise<CommandResult> {
+    return runCommand(process.execPath, ['scripts/ready.mjs', '--build'], { cwd: folder.path });
+  }
+
+  it('builds once, with the files that are no sources, and is silent then', async () => {
+    const first = await ready();
+    expect(first).toMatchObject({ code: 0, stdout: '' });
+    expect(first.stderr).toContain('building');
+    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 1');
+    expect(await readFile(join(folder.path, 'dist/pages/style.css'), 'utf8')).toBe('p {}');
+    expect(await ready()).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it('builds again when a source has changed, and drops what has no source any more', async () => {
+    await ready();
+    await write('dist/old.js', '');
+    await write('src/one.ts', 'export const one: number = 11;\n');
+    expect((await ready()).code).toBe(0);
+    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 11');
+    await expect(stat(join(folder.path, 'dist/old.js'))).rejects.toThrow('ENOENT');
+  });
+
+  it('keeps the last good build when the compiler finds an error', async () => {
+    await ready();
+    await write('src/one.ts', 'export const one: number = "1";\n');
+    const result = await ready();
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('TS2322');
+    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 1');
+  });
+
+  it('tells what to install when the SQLite binding cannot be loaded', async () => {
+    await write('node_modules/better-sqlite3/index.js', 'throw new Error("no bindings file");');
+    const node = process.execPath;
+    const env = { PATH: folder.path, HOME: folder.path, npm_lifecycle_event: 'test' };
+    const args = ['scripts/ready.mjs', '--build'];
+    const result = await runCommand(node, args, { cwd: folder.path, env });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('Error: no bindings file');
+    expect(result.stderr).toContain('missing: g++, make, python3');
+    expect(result.stderr).toMatch(/then: +npm test/);
+  });
+});
+
+describe('scripts/test-count.mjs', () => {
+  async function count(results: unknown, exitStatus: number): Promise<string> {
+    await write('results.json', results);
+    const args = [join(ROOT, 'scripts/test-count.mjs'), join(folder.path, 'results.json')];
+    return (await runCommand(process.execPath, [...args, String(exitStatus)])).stdout;
+  }
+
+  const passed = { status: 'passed' };
+  const failed = { status: 'failed' };
+
+  it('counts tests that passed and failed, and none that were skipped', async () => {
+    const assertionResults = [passed, passed, failed, { status: 'pending' }];
+    const results = { testResults: [{ status: 'failed', assertionResults }] };
+    expect(await count(results, 1)).toBe('2 passed, 1 failed\n');
+  });
+
+  it('counts a file that does not load as a failure', async () => {
+    const testResults = [
+      { status: 'passed', assertionResults: [passed] },
+      { status: 'failed', assertionResults: [] },
+    ];
+    expect(await count({ testResults }, 1)).toBe('1 passed, 1 failed\n');
+  });
+
+  it('never reports success for a run that ended badly or ran nothing', async () => {
+    const testResults = [{ status: 'passed', assertionResults: [passed] }];
+    expect(await count({ testResults }, 0)).toBe('1 passed, 0 failed\n');
+    expect(await count({ testResults }, 1)).toBe('1 passed, 1 failed\n');
+    expect(await count({ testResults: [] }, 0)).toBe('0 passed, 1 failed\n');
+    expect(await count('no JSON', 0)).toBe('0 passed, 1 failed\n');
+  });
+});
