@@ -39,14 +39,27 @@ export function asCallback(connect: Connector): buildConnector.connector {
   };
 }
 
-function asPromise(
+/**
+ * One attempt with a deadline of our own: undici's timers come up to a second late, and that second
+ * is what every client waits for when the network is gone.
+ */
+function attempt(
   connect: buildConnector.connector,
-  options: buildConnector.Options,
+  target: buildConnector.Options,
+  timeoutMs: number,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    connect(options, (...[error, socket]) => {
-      if (error === null) resolve(socket);
-      else reject(error);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      const message = `No connection within ${timeoutMs} ms`;
+      reject(Object.assign(new Error(message), { code: 'UND_ERR_CONNECT_TIMEOUT' }));
+    }, timeoutMs);
+    connect(target, (...[error, socket]) => {
+      clearTimeout(timer);
+      if (error !== null) reject(error);
+      else if (isLate) socket.destroy();
+      else resolve(socket);
     });
   });
 }
@@ -58,12 +71,12 @@ export function directConnector(options: ConnectorOptions): Connector {
   let secure: buildConnector.connector | undefined;
   return async (target) => {
     if (target.httpSocket === undefined) onConnect();
-    if (target.protocol !== 'https:') return asPromise(plain, target);
+    if (target.protocol !== 'https:') return attempt(plain, target, connectTimeoutMs);
     secure ??= buildConnector({
       timeout: connectTimeoutMs,
       secureContext: await trust.context(),
     });
-    return asPromise(secure, target);
+    return attempt(secure, target, connectTimeoutMs);
   };
 }
 

@@ -34,7 +34,7 @@ export interface TransportOptions {
   readonly environment?: EnvironmentRecord;
   /** Offline by choice: every request is refused before a socket is opened. */
   readonly offline?: boolean;
-  /** Value of `User-Agent`. */
+  /** Value of `User-Agent`; default `wheelcellar`. */
   readonly userAgent?: string;
   readonly log?: Logger;
 }
@@ -73,8 +73,10 @@ export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>;
   /** Connects to the host of `url`, through its proxy if it has one, and hangs up. Throws as `request`. */
   probe(url: URL): Promise<void>;
-  /** Number of TCP connections begun so far. */
+  /** Number of TCP connections begun so far, those to proxies included. */
   readonly connectionsOpened: number;
+  /** The limit that holds for requests without one of their own. */
+  readonly headersTimeoutMs: number;
   /** Breaks off everything that is under way and closes all connections. */
   close(): Promise<void>;
 }
@@ -133,6 +135,7 @@ function responseOf(data: Dispatcher.ResponseData, request: TransportRequest): T
 
 class UndiciTransport implements Transport {
   connectionsOpened = 0;
+  readonly headersTimeoutMs: number;
   readonly #options: TransportOptions;
   readonly #connectorOptions: ConnectorOptions;
   readonly #direct: Connector;
@@ -144,6 +147,7 @@ class UndiciTransport implements Transport {
     const environment = options.environment ?? {};
     const log = options.log ?? silentLogger;
     this.#options = options;
+    this.headersTimeoutMs = options.headersTimeoutMs ?? 10_000;
     this.#proxies = parseProxies(environment);
     this.#connectorOptions = {
       connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
@@ -163,8 +167,11 @@ class UndiciTransport implements Transport {
     const path = url.pathname + url.search;
     const byWholeUrl = proxy !== undefined && url.protocol === 'http:';
     const agent = proxy === undefined || byWholeUrl ? this.#directAgent : this.#tunnel(proxy).agent;
-    const headers: Record<string, string> = { ...request.headers, host: url.host };
-    if (this.#options.userAgent !== undefined) headers['user-agent'] = this.#options.userAgent;
+    const headers: Record<string, string> = {
+      'user-agent': this.#options.userAgent ?? 'wheelcellar',
+      ...request.headers,
+      host: url.host,
+    };
     if (byWholeUrl && proxy.authorization !== undefined) {
       headers['proxy-authorization'] = proxy.authorization;
     }
@@ -221,7 +228,7 @@ class UndiciTransport implements Transport {
       connect: asCallback(connect),
       connections: options.connectionsPerHost ?? 32,
       pipelining: 1,
-      headersTimeout: options.headersTimeoutMs ?? 10_000,
+      headersTimeout: this.headersTimeoutMs,
       bodyTimeout: options.idleTimeoutMs ?? 20_000,
       keepAliveTimeout: 20_000,
       maxHeaderSize: LARGEST_HEADERS,

@@ -43,7 +43,7 @@ import type { Transport } from './transport.ts';
 
 export type * from './answers.ts';
 export type { FetchSmallOptions } from './file-client.ts';
-export type { Reachability, ReachabilityState, ReachabilityTimings } from './reachability.ts';
+export type { Reachability, ReachabilityTimings } from './reachability.ts';
 export { createTransport } from './transport.ts';
 export type { Transport, TransportOptions } from './transport.ts';
 
@@ -75,7 +75,7 @@ export interface UpstreamOptions {
   readonly retryWithinMs?: number;
   /** A page is given up after this; default 60 s. */
   readonly pageWithinMs?: number;
-  /** For the headers of a page; default 10 s. That of files is the transport's. */
+  /** For the headers of a page, when it is to be another than the transport's. */
   readonly headersTimeoutMs?: number;
   readonly reachability?: Partial<ReachabilityTimings>;
   /** How pages are understood; by default as the Simple API's readers do. */
@@ -220,7 +220,7 @@ class HttpUpstream implements Upstream {
       retries: options.retries ?? 3,
       retryWithinMs: options.retryWithinMs ?? 15_000,
       pageWithinMs: options.pageWithinMs ?? 60_000,
-      headersTimeoutMs: options.headersTimeoutMs ?? 10_000,
+      headersTimeoutMs: options.headersTimeoutMs ?? transport.headersTimeoutMs,
       onReceived,
     });
     this.#links = new LinksPage({ url, pages: this.#pages, clock: env.clock });

@@ -56,7 +56,7 @@ export function pathOfFile(file: FakeFile): string {
 }
 
 /** The version in a wheel's or sdist's filename; good enough for generated names. */
-export function versionOfFilename(filename: string): string {
+function versionOfFilename(filename: string): string {
   if (filename.endsWith('.whl')) return filename.split('-')[1] ?? '0';
   const stem = filename.replace(/\.(tar\.gz|tar\.bz2|tgz|zip|egg)$/, '');
   return stem.slice(stem.lastIndexOf('-') + 1);

@@ -35,14 +35,7 @@ import type {
 
 export type { FakeFile } from './fake-upstream-pages.ts';
 export type { Fault } from './fake-upstream-faults.ts';
-export type {
-  FakeBehaviour,
-  FakeUpstream,
-  FakeUpstreamOptions,
-  RawAnswer,
-  SeenRequest,
-  Where,
-} from './fake-upstream-types.ts';
+export type { FakeUpstream, FakeUpstreamOptions } from './fake-upstream-types.ts';
 export { sha256Of } from './fake-upstream-pages.ts';
 
 interface ActiveFault {
