@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 /** A user name and its password. */
 export interface Login {
@@ -37,16 +36,6 @@ export function parseNetrc(text: string): ReadonlyMap<string, Login> {
   }
   finish();
   return machines;
-}
-
-/** Where the environment says the netrc file is: `NETRC`, else `~/.netrc`; `null` without a home. */
-export function netrcPathOf(
-  environment: Readonly<Record<string, string | undefined>>,
-): string | null {
-  const named = environment['NETRC'];
-  if (named !== undefined && named !== '') return named;
-  const home = environment['HOME'];
-  return home === undefined || home === '' ? null : join(home, '.netrc');
 }
 
 export interface CredentialsOptions {

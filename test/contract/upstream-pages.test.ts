@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import {
@@ -210,6 +210,15 @@ describe('fetchPage', () => {
     fake.setRaw(PAGE, { headers, body: gzipSync(Buffer.alloc(8_000_000, ' ')) });
     await expect(open().fetchPage(demo, null)).rejects.toThrow('100 times');
     await expect(open({ maxPageBytes: 500_000 }).fetchPage(demo, null)).rejects.toThrow('limit');
+  });
+
+  it('reads a page in brotli, the other coding it asks for', async () => {
+    const headers = { 'content-type': 'text/html', 'content-encoding': 'br' };
+    const body = brotliCompressSync(Buffer.from('<a href="demo-2.0.tar.gz">demo-2.0.tar.gz</a>'));
+    fake.setRaw(PAGE, { headers, body });
+    const answer = await open().fetchPage(demo, null);
+    expect(answer).toMatchObject({ detail: { files: [{ filename: 'demo-2.0.tar.gz' }] } });
+    expect(fake.requests[0]?.headers['accept-encoding']).toBe('gzip, br');
   });
 
   it('tries a compressed page again that ends too early', async () => {

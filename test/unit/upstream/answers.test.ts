@@ -6,7 +6,7 @@ import {
   strongEtagOf,
 } from '../../../src/upstream/cache-headers.ts';
 import { checkedRange, rangeHeaderFor } from '../../../src/upstream/content-range.ts';
-import { createCredentials, netrcPathOf, parseNetrc } from '../../../src/upstream/credentials.ts';
+import { createCredentials, parseNetrc } from '../../../src/upstream/credentials.ts';
 import { projectFilter } from '../../../src/upstream/project-globs.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -110,12 +110,6 @@ describe('netrc', () => {
       'two.example': { username: 'bo', password: 'two' },
       'three.example': { username: 'c', password: 'three' },
     });
-  });
-
-  it('is where NETRC says, else at home', () => {
-    expect(netrcPathOf({ NETRC: '/n', HOME: '/h' })).toBe('/n');
-    expect(netrcPathOf({ HOME: '/h' })).toBe('/h/.netrc');
-    expect(netrcPathOf({})).toBeNull();
   });
 });
 
