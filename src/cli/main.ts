@@ -23,6 +23,10 @@ const DEFAULT_VERB = 'serve';
 
 /** All verbs, in the order of `--help`. */
 const VERBS: VerbTable = {
+  serve: () => import('./serve.ts'),
+  add: () => import('./add.ts'),
+  stats: () => import('./stats.ts'),
+  service: () => import('./service.ts'),
   config: () => import('./config-verb.ts'),
   elements: () => import('./elements.ts'),
   version: () => import('./version.ts'),

@@ -1,6 +1,5 @@
 import { pino } from 'pino';
-import type { DestinationStream } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 
 /** Data beside a constant message; values must be safe to print (URLs through `redact`). */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -19,24 +18,22 @@ export interface LoggerOptions {
   readonly level: LogLevel;
   /** `text` for people, `json` for machines: one object a line. */
   readonly format: 'text' | 'json';
-  /** Where lines go; standard error by default, since standard output is for data. */
-  readonly destination?: DestinationStream;
+  /** Where lines go; the process's standard error, since standard output is for data. */
+  readonly destination: { write(line: string): unknown };
   readonly colour?: boolean;
 }
 
 /** A logger over pino. Errors in fields are written as their message and code, never with a stack at info. */
 export function createLogger(options: LoggerOptions): Logger {
-  const destination =
-    options.format === 'json'
-      ? (options.destination ?? pino.destination({ dest: 2, sync: true }))
-      : pretty({
-          destination: options.destination ?? 2,
-          sync: true,
-          colorize: options.colour ?? false,
-          translateTime: 'SYS:HH:MM:ss',
-          ignore: 'pid,hostname',
-        });
-  const sink = pino({ level: options.level, base: null }, destination);
+  const lines = { write: (line: string) => void options.destination.write(line) };
+  const format = prettyFactory({
+    colorize: options.colour ?? false,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+    singleLine: true,
+  });
+  const text = { write: (line: string) => lines.write(format(line) ?? '') };
+  const sink = pino({ level: options.level, base: null }, options.format === 'json' ? lines : text);
   return {
     debug: (message, fields) => sink.debug(fields ?? {}, message),
     info: (message, fields) => sink.info(fields ?? {}, message),

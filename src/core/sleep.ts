@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Waits `ms` milliseconds without keeping the process alive; ends early, and quietly, when `signal` aborts. */
+/** Waits `ms` milliseconds; ends early, and quietly, when `signal` aborts. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   try {
-    await delay(ms, undefined, { ref: false, ...(signal === undefined ? {} : { signal }) });
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
   } catch (error) {
     if (signal?.aborted !== true) throw error;
   }

@@ -1,0 +1,167 @@
+/**
+ * The only place where the program is put together; read it as a table of contents.
+ *
+ * A request enters at `server/`, asks the chain of repositories, which answers from `store/` (the disk) or
+ * `upstream/` (the network). From the outside in:
+ *
+ *     rendered pages → adopted files → priority( local, cached(upstream A), cached(upstream B) … )
+ *
+ * Rendering is outermost, so that a page is written once for all who ask. Adopted files are merged into
+ * whatever index answered. Priority decides which index owns a name, and asks the next one only after a
+ * definite "not there". Each cached upstream decides about freshness by itself.
+ */
+import type { Config, UpstreamConfig } from './config/config.ts';
+import type { Clock } from './core/clock.ts';
+import type { Logger } from './core/logger.ts';
+import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
+import { CachedRepository } from './repository/cached-repository.ts';
+import { PriorityRepository } from './repository/priority-repository.ts';
+import { RenderedPages, renderStaticProject, renderStaticRoot } from './repository/rendered-pages.ts';
+import type { Repository } from './repository/repository.ts';
+import { collectStats } from './repository/statistics.ts';
+import type { Statistics } from './repository/statistics.ts';
+import { createApp } from './server/app.ts';
+import { startHttpServer } from './server/http-server.ts';
+import type { HttpServer } from './server/http-server.ts';
+import { LOCAL_UPSTREAM } from './store/layout.ts';
+import { Store } from './store/store.ts';
+import { createTransport, createUpstream } from './upstream/upstream.ts';
+import type { Transport, Upstream } from './upstream/upstream.ts';
+
+/** All that differs between a run and a test. */
+export interface Environment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Proxy, certificate and netrc variables; nothing else is read from it. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly version: string;
+}
+
+/** An assembled mirror, without a server in front. */
+export interface Mirror {
+  readonly store: Store;
+  readonly upstreams: readonly Upstream[];
+  readonly transport: Transport;
+  readonly repository: Repository;
+  readonly pages: RenderedPages;
+  statistics(): Statistics;
+  /** Fills get `graceMs` to finish; the others are left resumable. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Opens the cache folder and joins the chain. @throws StorageError, ConfigurationError */
+export async function createMirror(config: Config, env: Environment): Promise<Mirror> {
+  const store = await Store.open(
+    {
+      cacheDir: config.cache.dir,
+      maxSizeBytes: config.cache.maxSizeBytes,
+      maxAgeMs: config.cache.maxAgeMs,
+      graceMs: config.cache.graceMs,
+      reserveBytes: config.cache.reserveBytes,
+      retries: config.http.retries,
+    },
+    env,
+  );
+  const transport = createTransport({
+    connectTimeoutMs: config.http.connectTimeoutMs,
+    headersTimeoutMs: config.http.headersTimeoutMs,
+    idleTimeoutMs: config.http.idleTimeoutMs,
+    connectionsPerHost: config.http.connectionsPerHost,
+    caFile: config.http.caFile,
+    environment: env.variables,
+    offline: config.offline,
+    userAgent: `wheelcellar/${env.version}`,
+    log: env.log,
+  });
+  const upstreams = config.upstreams.map((upstream) => openUpstream(upstream, config, transport, env));
+  const freshness = {
+    ttlMs: config.index.ttlMs,
+    negativeTtlMs: config.index.negativeTtlMs,
+    preferOffline: config.preferOffline,
+    whenUnreachable: config.whenUnreachable,
+    maxMetadataBytes: config.limits.metadataBytes,
+  };
+  const members = new Map<string, Repository>([[LOCAL_UPSTREAM, new LocalRepository(store)]]);
+  for (const upstream of upstreams) members.set(upstream.name, new CachedRepository(upstream, store, freshness, env));
+  const repository = new AdoptedRepository(new PriorityRepository(members), store);
+  const pages = new RenderedPages(repository, config.cache.memoryBytes);
+  store.publishWith({
+    project: (project) => renderStaticProject(repository, project),
+    root: renderStaticRoot,
+  });
+  const startedAt = env.clock.now();
+  return {
+    store,
+    upstreams,
+    transport,
+    repository,
+    pages,
+    statistics: () => collectStats({ store, upstreams, transport, offline: config.offline, startedAt, clock: env.clock }),
+    close: async (graceMs) => {
+      await store.close(graceMs);
+      for (const upstream of upstreams) upstream.close();
+      await transport.close();
+    },
+  };
+}
+
+/** Puts the HTTP side in front of a mirror and starts its background work. @throws ConfigurationError */
+export async function serveMirror(mirror: Mirror, config: Config, env: Environment): Promise<HttpServer> {
+  let isReady = true;
+  const app = createApp({
+    pages: mirror.pages,
+    repository: mirror.repository,
+    basePath: config.basePath,
+    networkMode: config.offline ? 'offline' : 'normal',
+    log: env.log,
+    stats: () => mirror.statistics(),
+    isReady: () => isReady,
+    onFileServed: (origin, sentBytes) => {
+      mirror.store.catalog.count(origin === 'hit' ? 'file_hits' : 'file_misses');
+      mirror.store.catalog.count('bytes_served', sentBytes);
+    },
+  });
+  const server = await startHttpServer(
+    {
+      listen: config.listen,
+      unix: config.unix,
+      allowedHosts: config.allowedHosts,
+      trustProxy: config.trustProxy,
+      log: env.log,
+    },
+    app,
+  );
+  mirror.store.startBackground();
+  const [origin] = server.origins;
+  if (origin !== undefined) await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);
+  return {
+    origins: server.origins,
+    close: async (graceMs) => {
+      isReady = false;
+      await server.close(graceMs);
+    },
+  };
+}
+
+function openUpstream(upstream: UpstreamConfig, config: Config, transport: Transport, env: Environment): Upstream {
+  return createUpstream(
+    {
+      name: upstream.name,
+      url: upstream.url,
+      layout: upstream.layout,
+      ...(upstream.projects === null ? {} : { projects: upstream.projects }),
+      ...(upstream.fileHosts === null ? {} : { fileHosts: upstream.fileHosts }),
+      ...(upstream.username === null ? {} : { username: upstream.username }),
+      ...(upstream.password === null ? {} : { password: upstream.password }),
+      netrcPath: env.variables['NETRC'] ?? `${env.homeDir}/.netrc`,
+      officialIndex: config.officialIndex,
+      retries: config.http.retries,
+      maxPageBytes: config.limits.pageBytes,
+      maxRedirects: config.limits.redirects,
+      headersTimeoutMs: config.http.headersTimeoutMs,
+    },
+    transport,
+    env,
+  );
+}

@@ -1,0 +1,57 @@
+import type { Clock } from '../core/clock.ts';
+import { NotFoundError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import type { ProjectList } from '../simple/model.ts';
+import type { Store } from '../store/store.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { FileSource, Repository, RequestContext, Snapshot } from './repository.ts';
+import { UpstreamFiles } from './upstream-files.ts';
+import { UpstreamPages } from './upstream-pages.ts';
+import type { FreshnessRules } from './upstream-pages.ts';
+
+/** Rules of one upstream's cache. */
+export interface CachedRepositoryOptions extends FreshnessRules {
+  /** Upper bound for core metadata, in bytes. */
+  readonly maxMetadataBytes: number;
+}
+
+/** One upstream, through the cache. */
+export class CachedRepository implements Repository {
+  readonly #upstream: Upstream;
+  readonly #store: Store;
+  readonly #pages: UpstreamPages;
+  readonly #files: UpstreamFiles;
+
+  constructor(
+    upstream: Upstream,
+    store: Store,
+    options: CachedRepositoryOptions,
+    env: { readonly clock: Clock; readonly log: Logger },
+  ) {
+    this.#upstream = upstream;
+    this.#store = store;
+    this.#pages = new UpstreamPages(upstream, store, options, env);
+    this.#files = new UpstreamFiles(upstream, store, this.#pages, options.maxMetadataBytes, env.clock);
+  }
+
+  /** The upstream's name, which is part of the mirror paths of its files. */
+  get upstreamName(): string {
+    return this.#upstream.name;
+  }
+
+  async projectList(): Promise<ProjectList> {
+    return { projects: this.#store.catalog.heldProjects() };
+  }
+
+  async projectDetail(project: ProjectName, context: RequestContext): Promise<Snapshot> {
+    if (!this.#upstream.serves(project)) {
+      throw new NotFoundError(`${this.#upstream.name} is not asked for ${project}.`);
+    }
+    return await this.#pages.snapshot(project, context);
+  }
+
+  async file(path: string, context: RequestContext): Promise<FileSource> {
+    return await this.#files.file(path, context);
+  }
+}

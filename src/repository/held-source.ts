@@ -1,0 +1,30 @@
+import type { HeldFile } from '../store/catalog.ts';
+import type { Store } from '../store/store.ts';
+import type { ByteRange, FileSource } from './repository.ts';
+
+/** The entity tag of a file with this sha256 (strong: bytes never change under a digest). */
+export function etagOf(sha256: string): string {
+  return `"sha256-${sha256}"`;
+}
+
+/** A held file, open; `undefined` when its bytes turned out to be gone or damaged. */
+export async function openHeldSource(store: Store, file: HeldFile): Promise<FileSource | undefined> {
+  const opened = await store.held.open(file);
+  if (opened === undefined) return undefined;
+  store.catalog.noteUse(file);
+  const etag = etagOf(file.sha256);
+  return {
+    filename: file.filename,
+    kind: file.kind,
+    sizeBytes: file.sizeBytes,
+    etag,
+    origin: 'hit',
+    learnSize: async () => file.sizeBytes,
+    open: async (range: ByteRange | null) => ({
+      totalBytes: file.sizeBytes,
+      etag,
+      body: opened.read(range?.start ?? 0, range?.end ?? file.sizeBytes),
+    }),
+    close: () => opened.close(),
+  };
+}

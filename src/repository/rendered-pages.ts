@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { LRUCache } from 'lru-cache';
+import { NotFoundError, NotHeldOfflineError } from '../core/errors.ts';
+import { SingleFlight } from '../core/single-flight.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import { relativeLink } from '../simple/link.ts';
+import { writeHtmlList, writeHtmlPageInSlices } from '../simple/write-html.ts';
+import { writeJsonList, writeJsonPageInSlices } from '../simple/write-json.ts';
+import type { Freshness, Repository, RequestContext, Snapshot } from './repository.ts';
+
+const gzipAsync = promisify(gzip);
+
+/** Which bytes of a page are wanted. */
+export interface PageForm {
+  readonly format: 'html' | 'json';
+  readonly coding: 'identity' | 'gzip';
+  /** Folders between the mirror's root and the page: links are relative. */
+  readonly depth: number;
+}
+
+/** A page, ready to be sent. */
+export interface ReadyPage {
+  readonly body: Buffer;
+  /** Strong, of this representation and coding. */
+  readonly etag: string;
+  readonly lastSerial: number | null;
+  readonly freshness: Freshness;
+}
+
+interface RenderedPage {
+  readonly body: Buffer;
+  readonly etag: string;
+  readonly lastSerial: number | null;
+}
+
+/** Compressing less saves no time worth having; such pages fit one packet anyway. */
+const LEAST_COMPRESSED_BYTES = 860;
+
+/**
+ * Pages as bytes: written and compressed once for each (project, revision, format, coding, depth), kept
+ * in memory up to a number of bytes.
+ */
+export class RenderedPages {
+  readonly #inner: Repository;
+  readonly #cache: LRUCache<string, RenderedPage>;
+  readonly #renderings = new SingleFlight<RenderedPage>();
+
+  /** @param memoryBytes for all kept pages together */
+  constructor(inner: Repository, memoryBytes: number) {
+    this.#inner = inner;
+    this.#cache = new LRUCache({
+      maxSize: Math.max(1, memoryBytes),
+      maxEntrySize: Math.max(1, memoryBytes >> 2),
+      sizeCalculation: (page) => page.body.length + 200,
+    });
+  }
+
+  /** A project's page. @throws as Repository.projectDetail */
+  async project(project: ProjectName, form: PageForm, context: RequestContext): Promise<ReadyPage> {
+    const snapshot = await this.#inner.projectDetail(project, context);
+    const key = `${project} ${snapshot.revision} ${form.format} ${form.depth}`;
+    const rendered = await this.#rendered(key, form.coding, () => renderProject(snapshot, form));
+    return { ...rendered, freshness: snapshot.freshness };
+  }
+
+  /** The root page: the names of which something is held. Never asks an upstream. */
+  async root(form: PageForm, context: RequestContext): Promise<ReadyPage> {
+    const { projects } = await this.#inner.projectList(context);
+    const text = form.format === 'json' ? writeJsonList(projects) : writeHtmlList(projects);
+    const identity = rendering(Buffer.from(text), null);
+    const page = form.coding === 'gzip' ? await compressed(identity) : identity;
+    return { ...page, freshness: { status: 'hit', detail: null } };
+  }
+
+  async #rendered(key: string, coding: PageForm['coding'], render: () => Promise<RenderedPage>): Promise<RenderedPage> {
+    const codedKey = `${key} ${coding}`;
+    const present = this.#cache.get(codedKey);
+    if (present !== undefined) return present;
+    return await this.#renderings.run(codedKey, async () => {
+      const page = coding === 'identity' ? await render() : await compressed(await this.#rendered(key, 'identity', render));
+      this.#cache.set(codedKey, page);
+      return page;
+    });
+  }
+}
+
+async function renderProject(snapshot: Snapshot, form: Pick<PageForm, 'format' | 'depth'>): Promise<RenderedPage> {
+  const { detail, pathOf } = await snapshot.load();
+  const writing = { linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(form.depth, pathOf(file)) };
+  const text = await (form.format === 'json' ? writeJsonPageInSlices(detail, writing) : writeHtmlPageInSlices(detail, writing));
+  return rendering(Buffer.from(text), detail.lastSerial);
+}
+
+/** Both forms of a project's static page, from what is held; `null` when nothing is. */
+export async function renderStaticProject(
+  repository: Repository,
+  project: ProjectName,
+): Promise<{ html: string; json: string } | null> {
+  const context: RequestContext = { networkMode: 'offline', signal: new AbortController().signal };
+  const snapshot = await repository.projectDetail(project, context).catch((error: unknown) => {
+    if (error instanceof NotFoundError || error instanceof NotHeldOfflineError) return null;
+    throw error;
+  });
+  if (snapshot === null) return null;
+  const { detail, pathOf } = await snapshot.load();
+  const writing = { linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(1, pathOf(file)) };
+  return {
+    html: await writeHtmlPageInSlices(detail, writing),
+    json: await writeJsonPageInSlices(detail, writing),
+  };
+}
+
+/** The static root page. */
+export function renderStaticRoot(projects: readonly ProjectName[]): { html: string; json: string } {
+  return { html: writeHtmlList(projects), json: writeJsonList(projects) };
+}
+
+function rendering(body: Buffer, lastSerial: number | null): RenderedPage {
+  const digest = createHash('sha256').update(body).digest('base64url').slice(0, 22);
+  return { body, etag: `"${digest}"`, lastSerial };
+}
+
+/** The same page, gzipped; small pages stay as they are. */
+async function compressed(page: RenderedPage): Promise<RenderedPage> {
+  if (page.body.length < LEAST_COMPRESSED_BYTES) return page;
+  const body = await gzipAsync(page.body, { level: 6 });
+  return { ...page, body, etag: `${page.etag.slice(0, -1)}-gzip"` };
+}

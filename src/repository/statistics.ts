@@ -1,0 +1,86 @@
+import type { Clock } from '../core/clock.ts';
+import type { Store } from '../store/store.ts';
+import type { Transport, Upstream } from '../upstream/upstream.ts';
+
+/** One upstream, as `stats` shows it. */
+export interface UpstreamHealth {
+  readonly name: string;
+  readonly url: string;
+  readonly state: 'up' | 'cut-off';
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly pageFetches: number;
+  readonly fileFetches: number;
+  readonly bytesReceived: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+}
+
+/** The numbers of one server process and of the cache folder it works on. */
+export interface Statistics {
+  /** `offline`: by choice; `cut-off`: no upstream can be reached; `online` otherwise. */
+  readonly mode: 'online' | 'offline' | 'cut-off';
+  /** Since when, epoch milliseconds. */
+  readonly modeSince: number;
+  readonly startedAt: number;
+  readonly held: { readonly projects: number; readonly files: number; readonly bytes: number };
+  /** Of all processes since the catalog was made. */
+  readonly fileHits: number;
+  readonly fileMisses: number;
+  readonly bytesServed: number;
+  readonly bytesFetched: number;
+  /** What the upstreams did not have to send. */
+  readonly bytesSaved: number;
+  readonly evictedFiles: number;
+  readonly fillsUnderWay: number;
+  readonly connectionsOpened: number;
+  readonly upstreams: readonly UpstreamHealth[];
+}
+
+export interface StatisticsSources {
+  readonly store: Store;
+  readonly upstreams: readonly Upstream[];
+  readonly transport: Pick<Transport, 'connectionsOpened'>;
+  readonly offline: boolean;
+  readonly startedAt: number;
+  readonly clock: Clock;
+}
+
+/** Gathers the numbers; costs a few SQL sums. */
+export function collectStats(sources: StatisticsSources): Statistics {
+  const { store, upstreams } = sources;
+  const counters = store.catalog.counters();
+  const count = (name: string): number => counters[name] ?? 0;
+  const cutOff = upstreams.filter((upstream) => upstream.reachability.state === 'cut-off');
+  const isCutOff = upstreams.length > 0 && cutOff.length === upstreams.length;
+  return {
+    mode: sources.offline ? 'offline' : isCutOff ? 'cut-off' : 'online',
+    modeSince: sources.offline
+      ? sources.startedAt
+      : Math.max(sources.startedAt, ...upstreams.map((upstream) => upstream.reachability.since)),
+    startedAt: sources.startedAt,
+    held: store.catalog.heldCounts(),
+    fileHits: count('file_hits'),
+    fileMisses: count('file_misses'),
+    bytesServed: count('bytes_served'),
+    bytesFetched: count('bytes_fetched'),
+    bytesSaved: Math.max(0, count('bytes_served') - count('bytes_fetched')),
+    evictedFiles: count('evicted_files'),
+    fillsUnderWay: store.fills.size,
+    connectionsOpened: sources.transport.connectionsOpened,
+    upstreams: upstreams.map((upstream) => {
+      const { pageFetches, fileFetches, bytesReceived, failures, lastError } = upstream.stats();
+      return {
+        name: upstream.name,
+        url: upstream.url,
+        state: upstream.reachability.state,
+        since: upstream.reachability.since,
+        pageFetches,
+        fileFetches,
+        bytesReceived,
+        failures,
+        lastError,
+      };
+    }),
+  };
+}

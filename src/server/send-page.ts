@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { NotAcceptableError } from '../core/errors.ts';
+import type { PageForm, ReadyPage } from '../repository/rendered-pages.ts';
+import { JSON_TYPE, PAGE_TYPES, negotiate, negotiateCoding } from '../simple/negotiate.ts';
+import type { PageType } from '../simple/negotiate.ts';
+import { pageCacheStatus } from './cache-status.ts';
+import { noneMatchFails } from './conditional.ts';
+
+/** Every index answer depends on these request headers, refusals included. */
+const VARY = 'Accept, Accept-Encoding';
+
+/** What the client wants of a page: its form and the content type to call it by. */
+export interface WantedPage {
+  readonly form: PageForm;
+  readonly contentType: string;
+}
+
+/** @throws NotAcceptableError when no representation fits */
+export function negotiatePage(request: IncomingMessage, response: ServerResponse, depth: number): WantedPage {
+  response.setHeader('Vary', VARY);
+  const type = negotiate(request.headers.accept, formatParameter(request.url ?? ''))?.type;
+  if (type === undefined) {
+    throw new NotAcceptableError(`None of the offered types is acceptable. Offered: ${PAGE_TYPES.join(', ')}.`);
+  }
+  const coding = negotiateCoding(headerText(request.headers['accept-encoding']));
+  return { form: { format: type === JSON_TYPE ? 'json' : 'html', coding, depth }, contentType: contentTypeOf(type) };
+}
+
+/** Sends a ready page, or 304 when the client has it. */
+export function sendPage(request: IncomingMessage, response: ServerResponse, page: ReadyPage, wanted: WantedPage): void {
+  response.setHeader('Cache-Control', 'max-age=0, must-revalidate');
+  response.setHeader('ETag', page.etag);
+  response.setHeader('Cache-Status', pageCacheStatus(page.freshness));
+  if (page.lastSerial !== null) response.setHeader('X-PyPI-Last-Serial', page.lastSerial);
+  if (noneMatchFails(request.headers['if-none-match'], page.etag)) {
+    response.statusCode = 304;
+    response.end();
+    return;
+  }
+  response.setHeader('Content-Type', wanted.contentType);
+  response.setHeader('Content-Length', page.body.length);
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
+  if (page.etag.endsWith('-gzip"')) response.setHeader('Content-Encoding', 'gzip');
+  response.end(request.method === 'HEAD' ? undefined : page.body);
+}
+
+function contentTypeOf(type: PageType): string {
+  // buildout reads latin-1 where no charset is named; JSON has none (RFC 8259 §11).
+  return type === JSON_TYPE ? type : `${type}; charset=utf-8`;
+}
+
+function formatParameter(target: string): string | undefined {
+  const query = target.indexOf('?');
+  return query < 0 ? undefined : (new URLSearchParams(target.slice(query + 1)).get('format') ?? undefined);
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+export interface AtomicWriteOptions {
+  /** Permission bits of the finished file. */
+  readonly mode: number;
+  /** Wait until the bytes are on the disk before the name is. For what cannot be made again. */
+  readonly durable?: boolean;
+}
+
+/** A name in the same folder that no reader takes for the real thing. */
+export function temporaryName(finalPath: string): string {
+  return join(dirname(finalPath), `.${randomBytes(9).toString('base64url')}.tmp`);
+}
+
+/**
+ * Puts `content` under `path` so that a reader sees the old file or the new one, never a part:
+ * temporary file, mode, (fdatasync,) rename.
+ */
+export async function writeAtomically(
+  path: string,
+  content: string | Uint8Array,
+  options: AtomicWriteOptions,
+): Promise<void> {
+  const temporary = temporaryName(path);
+  await writeNewFile(temporary, content, options);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Writes a file that must not exist yet; removes it again when anything fails. */
+export async function writeNewFile(
+  path: string,
+  content: string | Uint8Array,
+  options: AtomicWriteOptions,
+): Promise<void> {
+  const handle = await open(path, 'wx', 0o600);
+  try {
+    await handle.writeFile(content);
+    await handle.chmod(options.mode);
+    if (options.durable === true) await handle.datasync();
+    await handle.close();
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** Makes a folder of the mirror and its parents, 0755 whatever the umask says: others read them. */
+export function makePublicFolder(path: string): void {
+  let made = mkdirSync(path, { recursive: true, mode: 0o755 });
+  if (made === undefined) return;
+  for (let folder = path; ; folder = dirname(folder)) {
+    chmodSync(folder, 0o755);
+    if (folder === made || folder === dirname(folder)) return;
+  }
+}
+
+/** Writes all of `bytes` at `position`: a short write (disk quota, file-size limit) is carried on until it fails. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, position + done);
+    done += bytesWritten;
+  }
+}

@@ -1,0 +1,231 @@
+import { rmSync } from 'node:fs';
+import SQLite from 'better-sqlite3';
+import { BusyError, StorageError, codeOf, messageOf } from '../core/errors.ts';
+import { backoffMs, sleep } from '../core/sleep.ts';
+
+export interface DatabaseOptions {
+  readonly file: string;
+  readonly schema: string;
+  /** Stored as `user_version`; a file with another version is thrown away and begun afresh. */
+  readonly version: number;
+  /** `FULL` for what cannot be made again, `NORMAL` for what can. */
+  readonly synchronous: 'NORMAL' | 'FULL';
+}
+
+type Parameters = readonly unknown[] | Readonly<Record<string, unknown>>;
+
+/** How long a write waits for another process before it gives up, in milliseconds. */
+const LONGEST_WAIT_MS = 10_000;
+
+interface QueuedWrite {
+  readonly work: () => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One SQLite file in WAL mode. Reads are direct. Writes are queued and go in groups, one IMMEDIATE
+ * transaction each: SQLite's own busy time-out is kept at 50 ms, because waiting inside SQLite stops
+ * the whole event loop; a busy group is tried again from a timer instead.
+ */
+export class Database {
+  readonly #sqlite: SQLite.Database;
+  readonly #statements = new Map<string, SQLite.Statement>();
+  #queue: QueuedWrite[] = [];
+  #flushing: Promise<void> | null = null;
+  /** Whether the file was new (or worthless) when it was opened. */
+  readonly isNew: boolean;
+
+  private constructor(sqlite: SQLite.Database, isNew: boolean) {
+    this.#sqlite = sqlite;
+    this.isNew = isNew;
+  }
+
+  /**
+   * Opens the file, creating it when it is missing.
+   *
+   * @throws StorageError when the native binding is missing or the file cannot be opened.
+   */
+  static async open(options: DatabaseOptions): Promise<Database> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return Database.#openOnce(options);
+      } catch (error) {
+        const code = codeOf(error) ?? '';
+        // Several processes that start at once get BUSY from `journal_mode=WAL`, whatever the time-out says.
+        if (code.startsWith('SQLITE_BUSY') && attempt < 100) await sleep(backoffMs(attempt % 5, 10, 100));
+        else if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT')) {
+          if (attempt > 0) throw error;
+          for (const suffix of ['', '-wal', '-shm']) rmSync(options.file + suffix, { force: true });
+        } else throw explainOpenFailure(options.file, error);
+      }
+    }
+  }
+
+  static #openOnce(options: DatabaseOptions): Database {
+    const sqlite = new SQLite(options.file, { timeout: 50 });
+    try {
+      sqlite.pragma('journal_mode = WAL');
+      sqlite.pragma(`synchronous = ${options.synchronous}`);
+      sqlite.pragma('mmap_size = 268435456');
+      let isNew = false;
+      sqlite
+        .transaction(() => {
+          const present = sqlite.pragma('user_version', { simple: true });
+          if (present === options.version) return;
+          if (present !== 0) dropAllTables(sqlite);
+          sqlite.exec(options.schema);
+          sqlite.pragma(`user_version = ${options.version}`);
+          isNew = true;
+        })
+        .immediate();
+      return new Database(sqlite, isNew);
+    } catch (error) {
+      sqlite.close();
+      throw error;
+    }
+  }
+
+  /** The first row, or `undefined`. */
+  get<Row>(sql: string, parameters: Parameters = []): Row | undefined {
+    return this.#statement(sql).get(parameters) as Row | undefined;
+  }
+
+  /** All rows. */
+  all<Row>(sql: string, parameters: Parameters = []): Row[] {
+    return this.#statement(sql).all(parameters) as Row[];
+  }
+
+  /** Rows one at a time; the table must not be written while they are read. */
+  iterate<Row>(sql: string, parameters: Parameters = []): IterableIterator<Row> {
+    return this.#statement(sql).iterate(parameters) as IterableIterator<Row>;
+  }
+
+  /** Runs one writing statement; only inside the work given to `write`. Returns the number of changed rows. */
+  run(sql: string, parameters: Parameters = []): number {
+    return this.#statement(sql).run(parameters).changes;
+  }
+
+  /**
+   * Runs `work` inside a transaction, together with other writes that wait, and resolves with its
+   * result after the commit. When `work` throws, only its own changes are undone. `work` must be
+   * synchronous and may run more than once (it is repeated when the database was busy).
+   *
+   * @throws BusyError when another process kept the database locked for 10 s.
+   */
+  write<T>(work: () => T): Promise<T> {
+    const { promise, resolve, reject } = newPromise<T>();
+    this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject });
+    this.#flushing ??= this.#flush();
+    return promise;
+  }
+
+  /** A number that changes whenever another connection has committed (SQLite `PRAGMA data_version`). */
+  dataVersion(): number {
+    return this.#sqlite.pragma('data_version', { simple: true }) as number;
+  }
+
+  /** `ok`, or what SQLite found wrong. */
+  quickCheck(): string {
+    return this.#sqlite.pragma('quick_check', { simple: true }) as string;
+  }
+
+  /** Waits for queued writes, then closes. */
+  async close(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing;
+    this.#sqlite.close();
+  }
+
+  async #flush(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      await this.#commit(group);
+    }
+    this.#flushing = null;
+  }
+
+  async #commit(group: readonly QueuedWrite[]): Promise<void> {
+    const startedAt = performance.now();
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const settle = this.#sqlite.transaction(() => group.map((queued) => this.#runOne(queued))).immediate();
+        for (const settled of settle) settled();
+        return;
+      } catch (error) {
+        const isBusy = codeOf(error)?.startsWith('SQLITE_BUSY') === true;
+        if (isBusy && performance.now() - startedAt < LONGEST_WAIT_MS) {
+          await sleep(backoffMs(attempt, 5, 100));
+          continue;
+        }
+        const reason = isBusy
+          ? new BusyError('The catalog was kept locked by another process for 10 s.', {
+              cause: error,
+              hint: 'Look for a stopped wheelcellar process on the same cache folder.',
+            })
+          : new StorageError(`The catalog cannot be written: ${messageOf(error)}.`, { cause: error });
+        for (const queued of group) queued.reject(reason);
+        return;
+      }
+    }
+  }
+
+  /** Runs one queued write in a savepoint; what it returns is called after the commit. */
+  #runOne(queued: QueuedWrite): () => void {
+    try {
+      const value = this.#sqlite.transaction(queued.work)();
+      return () => queued.resolve(value);
+    } catch (error) {
+      const code = codeOf(error) ?? '';
+      // These concern the whole group: it is tried again, or fails as one.
+      if (/^SQLITE_(BUSY|FULL|IOERR|READONLY|CORRUPT|NOTADB)/.test(code)) throw error;
+      return () => queued.reject(error);
+    }
+  }
+
+  #statement(sql: string): SQLite.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#sqlite.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+function dropAllTables(sqlite: SQLite.Database): void {
+  const tables = sqlite
+    .prepare(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
+    .pluck()
+    .all() as string[];
+  for (const table of tables) sqlite.exec(`DROP TABLE "${table}"`);
+}
+
+function newPromise<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
+}
+
+function explainOpenFailure(file: string, error: unknown): StorageError {
+  const message = messageOf(error);
+  if (/bindings file|ERR_DLOPEN_FAILED|NODE_MODULE_VERSION/.test(`${message} ${codeOf(error)}`)) {
+    return new StorageError('The SQLite library was not built for this Node.js.', {
+      cause: error,
+      hint: 'Install a C++ compiler and Python (Debian: apt install g++ make python3), then run: npm rebuild better-sqlite3',
+    });
+  }
+  return new StorageError(`${file} cannot be opened: ${message}.`, {
+    cause: error,
+    hint: 'The catalog can be made again: move it away and start once more.',
+  });
+}

@@ -1,0 +1,98 @@
+import { closeSync, fstatSync, openSync, read } from 'node:fs';
+import { promisify } from 'node:util';
+import { codeOf } from '../../core/errors.ts';
+
+const readAt = promisify(read);
+
+/**
+ * - `growing`: somebody writes it.
+ * - `verified`: complete, and its digest holds (the owner has cleared the owner-write bit).
+ * - `dead`: unlinked without having been verified: failed or superseded.
+ */
+export type DataFileState = 'growing' | 'verified' | 'dead';
+
+/**
+ * One inode of a fill, open for reading and shared by every reader of this process. The descriptor
+ * outlives the name: a reader can finish, or compare what it has sent, after the file was renamed,
+ * published or unlinked. Closed when the last holder lets go.
+ */
+export class DataFile {
+  readonly #descriptor: number;
+  /** Tells one inode from another. */
+  readonly inode: number;
+  #holders = 1;
+  #sizeBytes = 0;
+  #state: DataFileState = 'growing';
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+    this.inode = fstatSync(descriptor).ino;
+  }
+
+  /** Opens a data file with one holder, or `undefined` when the name is gone. */
+  static open(path: string): DataFile | undefined {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, 'r');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const file = new DataFile(descriptor);
+    file.look();
+    return file;
+  }
+
+  /** Bytes that can be read now. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  get state(): DataFileState {
+    return this.#state;
+  }
+
+  /** Reads size and state from the inode (1 µs). The mode is tested before the link count: a verified file is soon unlinked here. */
+  look(): void {
+    if (this.#state === 'verified') return;
+    const stat = fstatSync(this.#descriptor);
+    this.#sizeBytes = stat.size;
+    if ((stat.mode & 0o200) === 0) this.#state = 'verified';
+    else if (stat.nlink === 0) this.#state = 'dead';
+  }
+
+  /** Tells what the owner in this process knows without asking the system. */
+  advance(sizeBytes: number, state: DataFileState = 'growing'): void {
+    this.#sizeBytes = sizeBytes;
+    this.#state = state;
+  }
+
+  /** Up to `length` bytes from `position` on; fewer only at the end of what is there. */
+  async read(position: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafe(length);
+    const { bytesRead } = await readAt(this.#descriptor, buffer, 0, length, position);
+    return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
+  }
+
+  /** Adds a holder. */
+  hold(): this {
+    this.#holders++;
+    return this;
+  }
+
+  /** Lets go; the last one closes the descriptor. */
+  release(): void {
+    if (--this.#holders === 0) closeSync(this.#descriptor);
+  }
+}
+
+/** Whether two data files hold the same first `length` bytes. */
+export async function samePrefix(one: DataFile, other: DataFile, length: number): Promise<boolean> {
+  const step = 1 << 20;
+  for (let position = 0; position < length; position += step) {
+    const size = Math.min(step, length - position);
+    const [a, b] = await Promise.all([one.read(position, size), other.read(position, size)]);
+    if (a.length !== size || !a.equals(b)) return false;
+  }
+  return true;
+}

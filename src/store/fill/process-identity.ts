@@ -1,0 +1,73 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** What tells one process from every other one, past and present, as far as the system lets us know. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Start time in clock ticks since boot (`/proc/<pid>/stat` field 22); `null` where there is no /proc. */
+  readonly startTime: string | null;
+  /** Changes with every boot; the host name where the system gives none. */
+  readonly boot: string;
+  /** Process ids mean nothing across pid namespaces. */
+  readonly pidNamespace: string | null;
+}
+
+/** The identity of this process. */
+export function thisProcess(): ProcessIdentity {
+  return {
+    pid: process.pid,
+    startTime: startTimeOf(process.pid)?.startTime ?? null,
+    boot: bootId(),
+    pidNamespace: pidNamespace(),
+  };
+}
+
+/**
+ * Whether the process is dead beyond doubt: same boot and pid namespace, and its pid is free, belongs to
+ * a process that started later, or is a zombie (which `kill(pid, 0)` takes for alive). Doubt means `false`.
+ */
+export function isProvablyDead(other: ProcessIdentity): boolean {
+  if (other.boot !== bootId() || other.pidNamespace !== pidNamespace()) return false;
+  if (other.startTime === null) return !answersSignals(other.pid);
+  const present = startTimeOf(other.pid);
+  if (present === undefined) return !answersSignals(other.pid);
+  return present.startTime !== other.startTime || present.state === 'Z' || present.state === 'X';
+}
+
+function startTimeOf(pid: number): { startTime: string; state: string } | undefined {
+  const stat = readText(`/proc/${pid}/stat`);
+  if (stat === null) return undefined;
+  // The command name may hold spaces and brackets: fields are counted from the last bracket.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, startTime] = [fields[0], fields[19]];
+  return state === undefined || startTime === undefined ? undefined : { state, startTime };
+}
+
+function answersSignals(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+function bootId(): string {
+  return readText('/proc/sys/kernel/random/boot_id')?.trim() ?? hostname();
+}
+
+function pidNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return null;
+  }
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,84 @@
+import type { DataFile } from './data-file.ts';
+
+/** What a fill shows to its readers while it runs; written by the owner or the follower of this process. */
+export class FillProgress {
+  #file: DataFile | null = null;
+  #totalBytes: number | null = null;
+  #end: { readonly error: unknown } | null = null;
+  readonly #waiting = new Set<() => void>();
+
+  /** The data file to read now; another one after a change of owner that could not keep the inode. */
+  get file(): DataFile | null {
+    return this.#file;
+  }
+
+  /** Length of the whole file, once somebody knows it. */
+  get totalBytes(): number | null {
+    if (this.#file?.state === 'verified') return this.#file.sizeBytes;
+    return this.#totalBytes;
+  }
+
+  /** Set when the fill ended without a verified file. */
+  get failure(): { readonly error: unknown } | null {
+    return this.#end;
+  }
+
+  get isVerified(): boolean {
+    return this.#file?.state === 'verified';
+  }
+
+  /**
+   * Shows `file` from now on and takes over its hold. If the same inode is shown already, that one
+   * stays: returns the one that is shown.
+   */
+  show(file: DataFile): DataFile {
+    const present = this.#file;
+    if (present !== null && present.inode === file.inode && present.state !== 'dead') {
+      file.release();
+      return present;
+    }
+    present?.release();
+    this.#file = file;
+    this.wake();
+    return file;
+  }
+
+  /** Tells the length of the whole file. */
+  setTotal(totalBytes: number | null): void {
+    this.#totalBytes = totalBytes;
+  }
+
+  /** Ends the fill for all readers that cannot finish with what they have. */
+  fail(error: unknown): void {
+    this.#end = { error };
+    this.wake();
+  }
+
+  /** Wakes every reader that waits. */
+  wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resume of waiting) resume();
+  }
+
+  /** Resolves at the next change, or when `signal` aborts. */
+  changed(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const resume = (): void => {
+        signal?.removeEventListener('abort', resume);
+        this.#waiting.delete(resume);
+        resolve();
+      };
+      if (signal?.aborted === true) return resume();
+      this.#waiting.add(resume);
+      signal?.addEventListener('abort', resume, { once: true });
+    });
+  }
+
+  /** Drops the hold on the data file once the fill is over; readers at work hold it themselves. */
+  letGo(): void {
+    this.#file?.release();
+    this.#file = null;
+    this.wake();
+  }
+}

@@ -1,0 +1,89 @@
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { IntegrityError, codeOf } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Catalog, HeldFile } from './catalog.ts';
+import { sha256Of } from './digest.ts';
+import type { Layout } from './layout.ts';
+
+/** Larger pieces are quicker; each response holds at most one. */
+const PIECE_BYTES = 512 * 1024;
+
+/** A held file, open for reading. */
+export interface OpenHeldFile {
+  readonly sizeBytes: number;
+  /** The bytes from `start` to `end` (exclusive). Closes the file when it ends, however it ends. */
+  read(start: number, end: number): AsyncGenerator<Uint8Array, void, void>;
+  /** For a file that is opened but not read. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens held files and notices what was changed behind our back: deleted, truncated or replaced files
+ * are forgotten, so that they are fetched again. A file with only another time (a cache folder copied
+ * without times) is digested once and kept.
+ */
+export class HeldFiles {
+  readonly #layout: Layout;
+  readonly #catalog: Catalog;
+  readonly #log: Logger;
+
+  constructor(layout: Layout, catalog: Catalog, log: Logger) {
+    this.#layout = layout;
+    this.#catalog = catalog;
+    this.#log = log;
+  }
+
+  /** The open file, or `undefined` when its bytes are gone or wrong; its row is then gone too. */
+  async open(file: HeldFile): Promise<OpenHeldFile | undefined> {
+    const path = this.#layout.fileAt(file.path);
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'r');
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error;
+      return await this.#forget(file, 'missing');
+    }
+    const stat = await handle.stat();
+    const isSame = stat.isFile() && stat.size === file.sizeBytes;
+    if (isSame && Math.floor(stat.mtimeMs) === file.mtimeMs) return openedFile(file, handle);
+    if (isSame && (await sha256Of(path)) === file.sha256) {
+      await this.#catalog.addFile({ ...file, mtimeMs: Math.floor(stat.mtimeMs) }, () => {});
+      return openedFile(file, handle);
+    }
+    await handle.close();
+    return await this.#forget(file, isSame ? 'changed' : 'of another size');
+  }
+
+  async #forget(file: HeldFile, what: string): Promise<undefined> {
+    this.#log.warn('a held file was damaged; it is not held any more', { path: file.path, what });
+    await this.#catalog.forgetFile(file);
+  }
+}
+
+function openedFile(file: HeldFile, handle: FileHandle): OpenHeldFile {
+  return {
+    sizeBytes: file.sizeBytes,
+    read: (start, end) => readRange(file, handle, start, end),
+    close: () => handle.close(),
+  };
+}
+
+async function* readRange(
+  file: HeldFile,
+  handle: FileHandle,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for (let position = start; position < end; ) {
+      const length = Math.min(PIECE_BYTES, end - position);
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, position);
+      if (bytesRead === 0) throw new IntegrityError(`${file.filename} was cut short on the disk.`);
+      position += bytesRead;
+      yield bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}

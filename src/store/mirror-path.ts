@@ -1,0 +1,67 @@
+import { OFFICIAL_UPSTREAM } from './layout.ts';
+
+/** The official index's own file paths: two levels and the rest of a BLAKE2b-256 digest. */
+const OFFICIAL_PATH = /^\/packages\/[0-9a-f]{2}\/[0-9a-f]{2}\/[0-9a-f]{60}\/[^/]+$/;
+
+/**
+ * Where a file of an upstream lies in the mirror, `/`-separated and decoded:
+ *
+ * - the official index's files under the very path they have there, so that file URLs can be turned
+ *   back in lock files;
+ * - all others under `packages/-/<upstream>/`, with `@<host>` first when they lie on another host than
+ *   their index.
+ *
+ * `undefined` for URLs whose path cannot be a safe path on disk.
+ */
+export function mirrorPathOf(upstream: string, indexUrl: string, fileUrl: string): string | undefined {
+  if (!URL.canParse(fileUrl)) return undefined;
+  const url = new URL(fileUrl);
+  const segments: string[] = [];
+  for (const raw of url.pathname.split('/')) {
+    if (raw === '') continue;
+    const segment = decodeOnce(raw);
+    if (segment === undefined || !isSafeSegment(segment)) return undefined;
+    segments.push(segment);
+  }
+  if (segments.length === 0) return undefined;
+  if (upstream === OFFICIAL_UPSTREAM && OFFICIAL_PATH.test(url.pathname)) return segments.join('/');
+  const isElsewhere = new URL(indexUrl).host !== url.host;
+  return ['packages', '-', upstream, ...(isElsewhere ? [`@${url.host}`] : []), ...segments].join('/');
+}
+
+/** The upstream whose file a mirror path names, or `undefined` when it names none. */
+export function upstreamOfPath(mirrorPath: string): string | undefined {
+  const segments = mirrorPath.split('/');
+  if (segments[0] !== 'packages' || segments.length < 3) return undefined;
+  if (segments[1] !== '-') return OFFICIAL_UPSTREAM;
+  return segments.length < 4 ? undefined : segments[2];
+}
+
+/**
+ * The segments of a request path (without its first slash), each decoded exactly once; `undefined` when one
+ * cannot be part of a path in the mirror.
+ */
+export function decodeRequestPath(path: string): string | undefined {
+  const segments: string[] = [];
+  for (const raw of path.split('/')) {
+    const segment = decodeOnce(raw);
+    if (segment === undefined || !isSafeSegment(segment)) return undefined;
+    segments.push(segment);
+  }
+  return segments.join('/');
+}
+
+function decodeOnce(raw: string): string | undefined {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return undefined;
+  }
+}
+
+function isSafeSegment(segment: string): boolean {
+  if (segment === '' || segment === '.' || segment === '..') return false;
+  if (Buffer.byteLength(segment) > 255) return false;
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  return !/[\u0000-\u001f\u007f/\\]/.test(segment);
+}

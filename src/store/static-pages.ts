@@ -1,0 +1,181 @@
+import { renameSync, rmSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import { makePublicFolder, temporaryName, writeNewFile } from './atomic-file.ts';
+import type { Catalog } from './catalog.ts';
+import type { Layout } from './layout.ts';
+
+/** How pages look is decided above; `null` when nothing of the project is held. */
+export interface StaticRenderer {
+  project(project: ProjectName): Promise<{ readonly html: string; readonly json: string } | null>;
+  root(projects: readonly ProjectName[]): { readonly html: string; readonly json: string };
+}
+
+/** Changes within this time are written together, in milliseconds. */
+const COALESCE_MS = 50;
+/** A page that another process should have written is written here after this time. */
+const OTHERS_GET_MS = 600;
+
+/** The row under which the root page's revision is kept; no project can have this name. */
+const ROOT = '' as ProjectName;
+
+/** What our pages carry and other tools' pages do not. */
+export const GENERATOR_MARK: string = '<meta name="generator" content="wheelcellar">';
+
+/**
+ * Keeps `mirror/<project>/index.html` and `index.json` and the root pages equal to the catalog.
+ *
+ * A page is rendered beside the old one and renamed in a catalog transaction, only if the project's
+ * revision is still the one it was rendered from: of two processes the older page can never win, and
+ * one killed in between leaves a revision that the others see unwritten.
+ */
+export class StaticPages {
+  readonly #layout: Layout;
+  readonly #catalog: Catalog;
+  readonly #renderer: StaticRenderer;
+  readonly #log: Logger;
+  readonly #due = new Set<ProjectName>();
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> | null = null;
+  #poll: NodeJS.Timeout | null = null;
+  #rootNames: string | null = null;
+
+  constructor(layout: Layout, catalog: Catalog, renderer: StaticRenderer, log: Logger) {
+    this.#layout = layout;
+    this.#catalog = catalog;
+    this.#renderer = renderer;
+    this.#log = log;
+  }
+
+  /** Has a project's page written soon, and the root page with it when the names have changed. */
+  schedule(project: ProjectName): void {
+    this.#due.add(project);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      void this.flush();
+    }, COALESCE_MS);
+  }
+
+  /** Looks after pages that other processes left unwritten. */
+  watch(): void {
+    this.#poll ??= setInterval(() => this.#scheduleLeftovers(OTHERS_GET_MS), 1_000).unref();
+    this.#scheduleLeftovers(0);
+  }
+
+  /** Writes everything that is due. Resolves when it is on the disk. */
+  async flush(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+    if (this.#due.size === 0) return;
+    const projects = [...this.#due];
+    this.#due.clear();
+    this.#writing = this.#writeAll(projects).finally(() => (this.#writing = null));
+    await this.#writing;
+  }
+
+  /** Writes what is due and stops looking. */
+  async close(): Promise<void> {
+    if (this.#poll !== null) clearInterval(this.#poll);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    await this.flush();
+  }
+
+  #scheduleLeftovers(ageMs: number): void {
+    for (const project of this.#catalog.projectsToWrite(ageMs)) this.schedule(project);
+  }
+
+  async #writeAll(projects: readonly ProjectName[]): Promise<void> {
+    for (const project of projects) {
+      try {
+        if (project === ROOT) await this.#writeRoot();
+        else await this.#writeProject(project);
+      } catch (error) {
+        // The revision stays unwritten, so the page is tried again.
+        this.#log.warn('static page not written', { project, reason: messageOf(error) });
+      }
+    }
+    const names = this.#catalog.heldProjects().join('\n');
+    if (names !== this.#rootNames) {
+      await this.#catalog.touch(ROOT);
+      await this.#writeRoot().catch((error: unknown) => {
+        this.#log.warn('static root page not written', { reason: messageOf(error) });
+      });
+      this.#rootNames = names;
+    }
+  }
+
+  async #writeProject(project: ProjectName): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const revision = this.#catalog.revisionOf(project);
+      if (revision === this.#catalog.staticRevisionOf(project)) return;
+      const pages = await this.#renderer.project(project);
+      if (pages === null) {
+        const wasWritten = this.#catalog.staticRevisionOf(project) > 0;
+        const folder = join(this.#layout.mirrorDir, project);
+        const isDone = await this.#catalog.publishStatic(project, revision, () => {
+          if (!wasWritten) return;
+          for (const name of ['index.html', 'index.json']) rmSync(join(folder, name), { force: true });
+        });
+        if (isDone) {
+          if (wasWritten) await rmdir(folder).catch(() => {});
+          return;
+        }
+      } else if (await this.#publish(project, project, revision, pages)) return;
+    }
+  }
+
+  async #writeRoot(): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const revision = this.#catalog.revisionOf(ROOT);
+      const names = this.#catalog.heldProjects();
+      if (await this.#publish(ROOT, '.', revision, this.#renderer.root(names))) return;
+    }
+  }
+
+  async #publish(
+    project: ProjectName,
+    folderName: string,
+    revision: number,
+    pages: { readonly html: string; readonly json: string },
+  ): Promise<boolean> {
+    const folder = join(this.#layout.mirrorDir, folderName);
+    makePublicFolder(folder);
+    if (this.#catalog.staticRevisionOf(project) === 0) await this.#setForeignPageAside(folder, folderName);
+    const written: [temporary: string, final: string][] = [];
+    try {
+      for (const [name, text] of [
+        ['index.json', pages.json],
+        ['index.html', pages.html],
+      ] as const) {
+        const temporary = temporaryName(join(folder, name));
+        await writeNewFile(temporary, text, { mode: 0o444 });
+        written.push([temporary, join(folder, name)]);
+      }
+      return await this.#catalog.publishStatic(project, revision, () => {
+        for (const [temporary, final] of written) renameSync(temporary, final);
+      });
+    } finally {
+      await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })));
+    }
+  }
+
+  /** A page that some other tool wrote is kept in `withheld/` before ours takes its name. */
+  async #setForeignPageAside(folder: string, folderName: string): Promise<void> {
+    const path = join(folder, 'index.html');
+    const handle = await open(path, 'r').catch(() => undefined);
+    if (handle === undefined) return;
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
+      if (buffer.subarray(0, bytesRead).includes(GENERATOR_MARK)) return;
+    } finally {
+      await handle.close();
+    }
+    const aside = join(this.#layout.withheldDir, 'foreign-pages', folderName);
+    await mkdir(aside, { recursive: true, mode: 0o700 });
+    await rename(path, join(aside, `index.${(await readdir(aside)).length}.html`));
+    this.#log.info('kept a page of another tool aside', { page: path, aside });
+  }
+}
