@@ -26,6 +26,8 @@ const withPythonClients = {
   globalSetup: ['test/support/python-clients-setup.ts'],
   maxWorkers: 2,
   hookTimeout: 300_000,
+  // Another number of workers needs a group of its own; it runs after the quick tests.
+  sequence: { groupOrder: 1 },
 };
 
 const config: ViteUserConfig = defineConfig({
@@ -35,7 +37,11 @@ const config: ViteUserConfig = defineConfig({
       project('contract', 20_000),
       project('integration', 30_000),
       project('e2e', 180_000, withPythonClients),
-      project('live', 180_000, { ...withPythonClients, maxWorkers: 1 }),
+      project('live', 180_000, {
+        ...withPythonClients,
+        maxWorkers: 1,
+        sequence: { groupOrder: 2 },
+      }),
     ],
   },
 });
