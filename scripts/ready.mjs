@@ -39,14 +39,23 @@ function installDependencies(root, command) {
   const stamp = dependencyStamp(root);
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return 0;
   if (!isInstalled(root)) {
-    say('installing the dependencies (once; compiling SQLite can take two minutes)');
-    const status = npm(root, ['ci', '--include=dev', '--no-audit', '--no-fund']);
+    const status = npm(root, [...installCommand(root), '--include=dev', '--no-audit', '--no-fund']);
     if (status !== 0) return fail(installAdvice(command));
   }
   const problem = bindingProblem(root) && rebuildBinding(root);
   if (problem) return fail([problem, ...compilerAdvice(command)]);
   writeFileSync(stampPath, stamp);
   return 0;
+}
+
+/** `npm ci` begins by deleting everything, the compiled binding too: a mere update need not do that. */
+function installCommand(root) {
+  if (existsSync(join(root, 'node_modules', '.package-lock.json'))) {
+    say('bringing the dependencies up to date');
+    return ['install', '--no-save'];
+  }
+  say('installing the dependencies (once; compiling SQLite can take two minutes)');
+  return ['ci'];
 }
 
 /** npm removes everything when one package cannot be compiled, so there is no binding to ask. */

@@ -36,6 +36,7 @@ const NEVER: readonly (readonly [from: string, to: string])[] = [
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   express: ['server'],
   'node:http': ['server'],
+  'proxy-addr': ['server'],
   undici: ['upstream'],
   'lru-cache': ['repository'],
   'better-sqlite3': ['store'],
