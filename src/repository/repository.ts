@@ -13,7 +13,7 @@ export interface RequestContext {
 export interface ServedProject {
   readonly detail: ProjectDetail;
   /** The mirror path of one of `detail.files`: relative to `mirror/`, decoded. */
-  pathOf(file: DistributionFile): string;
+  readonly pathOf: (file: DistributionFile) => string;
 }
 
 /**

@@ -98,6 +98,7 @@ export class Catalog {
       file: layout.catalogFile,
       schema: CATALOG_SCHEMA,
       version: CATALOG_VERSION,
+      isDerived: true,
       synchronous: 'NORMAL',
     });
     return new Catalog(db, layout, clock);

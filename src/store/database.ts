@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import SQLite from 'better-sqlite3';
 import { BusyError, StorageError, codeOf, messageOf } from '../core/errors.ts';
 import { backoffMs, sleep } from '../core/sleep.ts';
@@ -6,8 +6,13 @@ import { backoffMs, sleep } from '../core/sleep.ts';
 export interface DatabaseOptions {
   readonly file: string;
   readonly schema: string;
-  /** Stored as `user_version`; a file with another version is thrown away and begun afresh. */
+  /** Stored as `user_version`. */
   readonly version: number;
+  /**
+   * Whether the contents can be made again. Then a damaged file, or one of another version, is begun afresh;
+   * otherwise a damaged one is set aside, and another version is an error.
+   */
+  readonly isDerived: boolean;
   /** `FULL` for what cannot be made again, `NORMAL` for what can. */
   readonly synchronous: 'NORMAL' | 'FULL';
 }
@@ -56,8 +61,9 @@ export class Database {
         if (code.startsWith('SQLITE_BUSY') && attempt < 100) await sleep(backoffMs(attempt % 5, 10, 100));
         else if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT')) {
           if (attempt > 0) throw error;
-          for (const suffix of ['', '-wal', '-shm']) rmSync(options.file + suffix, { force: true });
-        } else throw explainOpenFailure(options.file, error);
+          clearDamaged(options);
+        } else if (error instanceof StorageError) throw error;
+        else throw explainOpenFailure(options.file, error);
       }
     }
   }
@@ -73,6 +79,11 @@ export class Database {
         .transaction(() => {
           const present = sqlite.pragma('user_version', { simple: true });
           if (present === options.version) return;
+          if (present !== 0 && !options.isDerived) {
+            throw new StorageError(`${options.file} was written by another version of Wheelcellar.`, {
+              hint: 'Use that version, or move the file away: what it records is then forgotten.',
+            });
+          }
           if (present !== 0) dropAllTables(sqlite);
           sqlite.exec(options.schema);
           sqlite.pragma(`user_version = ${options.version}`);
@@ -192,6 +203,11 @@ export class Database {
     }
     return statement;
   }
+}
+
+function clearDamaged({ file, isDerived }: DatabaseOptions): void {
+  if (!isDerived) renameSync(file, `${file}.damaged`);
+  for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
 }
 
 function dropAllTables(sqlite: SQLite.Database): void {

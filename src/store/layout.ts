@@ -23,6 +23,7 @@ export interface Layout {
   readonly locksDir: string;
   readonly withheldDir: string;
   readonly catalogFile: string;
+  readonly recordsFile: string;
   /** Where the file with this mirror path lies: `mirrorPath` is relative to `mirror/`, decoded, `/`-separated. */
   fileAt(mirrorPath: string): string;
 }
@@ -46,6 +47,7 @@ export function layoutOf(cacheDir: string): Layout {
     locksDir: join(stateDir, 'locks'),
     withheldDir: join(stateDir, 'withheld'),
     catalogFile: join(stateDir, 'catalog.sqlite'),
+    recordsFile: join(stateDir, 'records.sqlite'),
     fileAt: (mirrorPath) => join(mirrorDir, ...safeSegments(mirrorPath)),
   };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts';
 import { Catalog } from './catalog.ts';
 import { Eviction } from './eviction.ts';
 import type { EvictionLimits } from './eviction.ts';
+import type { FillRequest } from './fill/byte-source.ts';
 import { tryFillLock } from './fill/fill-lock.ts';
 import type { TryFillLock } from './fill/fill-lock.ts';
 import { Fills } from './fill/fills.ts';
@@ -13,6 +14,7 @@ import type { Layout } from './layout.ts';
 import { LocalFiles } from './local-files.ts';
 import { PageFiles } from './page-files.ts';
 import { rebuildFromPages } from './rebuild.ts';
+import { Records } from './records.ts';
 import { announceServer, runningServers, withdrawServer } from './running-servers.ts';
 import type { RunningServer } from './running-servers.ts';
 import { StaticPages } from './static-pages.ts';
@@ -41,6 +43,7 @@ const TIDY_MS = 60_000;
 export class Store {
   readonly layout: Layout;
   readonly catalog: Catalog;
+  readonly records: Records;
   readonly pages: PageFiles;
   readonly held: HeldFiles;
   readonly fills: Fills;
@@ -51,12 +54,20 @@ export class Store {
   readonly #stop = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
   #static: StaticPages | null = null;
+  #storedListener: ((request: FillRequest) => void) | null = null;
   #isAnnounced = false;
   #background: Promise<void> = Promise.resolve();
 
-  private constructor(layout: Layout, catalog: Catalog, options: StoreOptions, env: { clock: Clock; log: Logger }) {
+  private constructor(
+    layout: Layout,
+    catalog: Catalog,
+    records: Records,
+    options: StoreOptions,
+    env: { clock: Clock; log: Logger },
+  ) {
     this.layout = layout;
     this.catalog = catalog;
+    this.records = records;
     this.#clock = env.clock;
     this.#log = env.log;
     this.pages = new PageFiles(layout);
@@ -75,6 +86,7 @@ export class Store {
         env.log.info('file stored', { project: request.project, filename: request.filename, sizeBytes });
         catalog.count('bytes_fetched', sizeBytes);
         this.eviction.schedule();
+        this.#storedListener?.(request);
       },
     });
   }
@@ -83,7 +95,9 @@ export class Store {
   static async open(options: StoreOptions, env: { clock: Clock; log: Logger }): Promise<Store> {
     const layout = layoutOf(options.cacheDir);
     prepareLayout(layout);
-    return new Store(layout, await Catalog.open(layout, env.clock), options, env);
+    const catalog = await Catalog.open(layout, env.clock);
+    const records = await Records.open(layout, env.clock);
+    return new Store(layout, catalog, records, options, env);
   }
 
   /** Keeps `mirror/` equal to the catalog from now on. */
@@ -93,6 +107,11 @@ export class Store {
     this.catalog.onChange((project) => {
       if (project !== '') pages.schedule(project);
     });
+  }
+
+  /** Tells of every file that this process has stored. */
+  onStored(listener: (request: FillRequest) => void): void {
+    this.#storedListener = listener;
   }
 
   /**
@@ -155,6 +174,7 @@ export class Store {
     if (this.#isAnnounced) await withdrawServer(this.catalog);
     await this.#static?.close();
     await this.catalog.close();
+    await this.records.close();
   }
 
   #every(intervalMs: number, work: () => Promise<unknown>): void {

@@ -46,6 +46,11 @@ export interface FillRequest {
   readonly sizeBytes: number | null;
   /** Upper bound when no size is listed; a longer body is refused. */
   readonly maxBytes: number;
+  /**
+   * Called with what arrived when nothing is listed to hold it against; throws IntegrityError when it is
+   * not what was seen first.
+   */
+  readonly confirm?: (sha256: string, sizeBytes: number) => Promise<void>;
   /** Facts to record with the file. */
   readonly entry: DistributionFile | null;
   readonly source: ByteSource;

@@ -305,6 +305,7 @@ export class Owner {
     if (!(await hasReadableEnd(this.#path, filename))) {
       throw new IntegrityError(`${filename} has no listed digest, and its end is not that of a whole archive.`);
     }
+    await this.#request.confirm?.(this.#verifier.sha256, this.#position);
   }
 
   async #publish(): Promise<void> {
