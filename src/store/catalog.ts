@@ -129,7 +129,9 @@ export class Catalog {
 
   /** A held distribution file with this digest, wherever it came from. */
   findBySha256(project: ProjectName, sha256: string): HeldFile | undefined {
-    return this.filesOf(project).find((file) => file.kind === 'distribution' && file.sha256 === sha256);
+    return this.filesOf(project).find(
+      (file) => file.kind === 'distribution' && file.sha256 === sha256,
+    );
   }
 
   /** Names with at least one held distribution file, sorted. */
@@ -149,7 +151,10 @@ export class Catalog {
     await this.#db.write(() => {
       place();
       this.#insertFile(file);
-      this.#db.run('DELETE FROM departed WHERE upstream = ? AND path = ?', [file.upstream, file.path]);
+      this.#db.run('DELETE FROM departed WHERE upstream = ? AND path = ?', [
+        file.upstream,
+        file.path,
+      ]);
       this.#touchProject(file.project);
     });
     this.#emit(file.project);
@@ -199,7 +204,10 @@ export class Catalog {
 
   /** Brings back a file that was taken out but whose bytes are still there. */
   async returnFile(upstream: string, path: string): Promise<HeldFile | undefined> {
-    const departed = this.#db.get('SELECT 1 FROM departed WHERE upstream = ? AND path = ?', [upstream, path]);
+    const departed = this.#db.get('SELECT 1 FROM departed WHERE upstream = ? AND path = ?', [
+      upstream,
+      path,
+    ]);
     if (departed === undefined) return undefined;
     const returned = await this.#db.write(() => {
       const found = this.#db.get<{ row: string }>(
@@ -248,7 +256,10 @@ export class Catalog {
 
   /** Bytes of all held files. */
   heldBytes(): number {
-    return this.#db.get<{ total: number }>('SELECT COALESCE(SUM(size_bytes), 0) AS total FROM files')?.total ?? 0;
+    return (
+      this.#db.get<{ total: number }>('SELECT COALESCE(SUM(size_bytes), 0) AS total FROM files')
+        ?.total ?? 0
+    );
   }
 
   /** Numbers for `stats`. */
@@ -262,7 +273,9 @@ export class Catalog {
   }
 
   /** Held files that may be evicted, least recently used first. */
-  leastRecentlyUsed(limit: number): { upstream: string; path: string; sizeBytes: number; usedAt: number }[] {
+  leastRecentlyUsed(
+    limit: number,
+  ): { upstream: string; path: string; sizeBytes: number; usedAt: number }[] {
     return this.#db.all(
       `SELECT upstream, path, size_bytes AS sizeBytes, used_at AS usedAt FROM files
        WHERE origin = 'fetched' AND pinned = 0 ORDER BY used_at LIMIT ?`,
@@ -277,7 +290,8 @@ export class Catalog {
     const key = `${file.upstream}\n${file.path}`;
     const present = this.#uses.get(key);
     const at = this.#clock.now();
-    if (present === undefined) this.#uses.set(key, { upstream: file.upstream, path: file.path, at, hits: 1 });
+    if (present === undefined)
+      this.#uses.set(key, { upstream: file.upstream, path: file.path, at, hits: 1 });
     else {
       present.at = at;
       present.hits++;
@@ -292,7 +306,9 @@ export class Catalog {
   /** Counters of all processes since the catalog was made, with what this process has not written yet. */
   counters(): Record<string, number> {
     const totals: Record<string, number> = {};
-    for (const row of this.#db.all<{ name: string; value: number }>('SELECT name, value FROM counters')) {
+    for (const row of this.#db.all<{ name: string; value: number }>(
+      'SELECT name, value FROM counters',
+    )) {
       totals[row.name] = row.value;
     }
     for (const [name, amount] of this.#counts) totals[name] = (totals[name] ?? 0) + amount;
@@ -342,27 +358,27 @@ export class Catalog {
    */
   async putPage(
     page: PageRow,
-    listing: { readonly files: readonly DistributionFile[]; pathOf(file: DistributionFile): string } | null,
+    listing: {
+      readonly files: readonly DistributionFile[];
+      pathOf(file: DistributionFile): string;
+    } | null,
   ): Promise<void> {
     await this.#db.write(() => {
-      this.#db.run(
-        `INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        [
-          page.upstream,
-          page.project,
-          page.indexUrl,
-          page.absent ? 1 : 0,
-          page.etag,
-          page.lastModified,
-          page.bodyDigest,
-          page.lastSerial,
-          page.sizeBytes,
-          page.fetchedAt,
-          page.checkedAt,
-          page.maxAgeMs,
-          page.missingSince,
-        ],
-      );
+      this.#db.run(`INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, [
+        page.upstream,
+        page.project,
+        page.indexUrl,
+        page.absent ? 1 : 0,
+        page.etag,
+        page.lastModified,
+        page.bodyDigest,
+        page.lastSerial,
+        page.sizeBytes,
+        page.fetchedAt,
+        page.checkedAt,
+        page.maxAgeMs,
+        page.missingSince,
+      ]);
       if (listing !== null) this.#updateEntries(page, listing);
       this.#touchProject(page.project);
     });
@@ -370,7 +386,11 @@ export class Catalog {
   }
 
   /** Records that the upstream confirmed the page as it is: nothing that is rendered changes. */
-  async confirmPage(upstream: string, project: ProjectName, maxAgeMs: number | null): Promise<void> {
+  async confirmPage(
+    upstream: string,
+    project: ProjectName,
+    maxAgeMs: number | null,
+  ): Promise<void> {
     await this.#db.write(() => {
       this.#db.run(
         `UPDATE pages SET checked_at = ?, max_age_ms = ?, missing_since = NULL WHERE upstream = ? AND project = ?`,
@@ -389,15 +409,18 @@ export class Catalog {
   /** The number that rises with every change that a static page of the project could show. */
   revisionOf(project: ProjectName): number {
     return (
-      this.#db.get<{ revision: number }>('SELECT revision FROM projects WHERE project = ?', [project])
-        ?.revision ?? 0
+      this.#db.get<{ revision: number }>('SELECT revision FROM projects WHERE project = ?', [
+        project,
+      ])?.revision ?? 0
     );
   }
 
   /** The revision of the static page on the disk; 0 when none was ever written. */
   staticRevisionOf(project: ProjectName): number {
     return (
-      this.#db.get<{ r: number }>('SELECT static_revision AS r FROM projects WHERE project = ?', [project])?.r ?? 0
+      this.#db.get<{ r: number }>('SELECT static_revision AS r FROM projects WHERE project = ?', [
+        project,
+      ])?.r ?? 0
     );
   }
 
@@ -419,7 +442,10 @@ export class Catalog {
     return this.#db.write(() => {
       if (this.revisionOf(project) !== revision) return false;
       publish();
-      this.#db.run('UPDATE projects SET static_revision = ? WHERE project = ?', [revision, project]);
+      this.#db.run('UPDATE projects SET static_revision = ? WHERE project = ?', [
+        revision,
+        project,
+      ]);
       return true;
     });
   }
@@ -440,7 +466,10 @@ export class Catalog {
   /** All remarks whose name begins so. */
   notes(prefix: string): string[] {
     return this.#db
-      .all<{ value: string }>('SELECT value FROM notes WHERE substr(name, 1, ?) = ?', [prefix.length, prefix])
+      .all<{ value: string }>('SELECT value FROM notes WHERE substr(name, 1, ?) = ?', [
+        prefix.length,
+        prefix,
+      ])
       .map((row) => row.value);
   }
 
@@ -475,7 +504,8 @@ export class Catalog {
       [this.#lastSeq],
     );
     this.#lastSeq = rows.at(-1)?.seq ?? this.#lastSeq;
-    for (const project of new Set(rows.map((row) => row.project))) this.#events.emit('changed', project);
+    for (const project of new Set(rows.map((row) => row.project)))
+      this.#events.emit('changed', project);
   }
 
   /** Drops change rows that every process has long read, and all but the newest 10,000 unknown names. */
@@ -527,10 +557,16 @@ export class Catalog {
 
   #updateEntries(
     page: PageRow,
-    listing: { readonly files: readonly DistributionFile[]; pathOf(file: DistributionFile): string },
+    listing: {
+      readonly files: readonly DistributionFile[];
+      pathOf(file: DistributionFile): string;
+    },
   ): void {
     const held = this.filesOf(page.project).filter(
-      (file) => file.upstream === page.upstream && file.kind === 'distribution' && file.upstream !== LOCAL_UPSTREAM,
+      (file) =>
+        file.upstream === page.upstream &&
+        file.kind === 'distribution' &&
+        file.upstream !== LOCAL_UPSTREAM,
     );
     if (held.length === 0) return;
     const entries = new Map(listing.files.map((entry) => [listing.pathOf(entry), entry]));
@@ -545,7 +581,10 @@ export class Catalog {
           file.path,
         ]);
       } else {
-        this.#db.run('UPDATE files SET listed = 0 WHERE upstream = ? AND path = ?', [file.upstream, file.path]);
+        this.#db.run('UPDATE files SET listed = 0 WHERE upstream = ? AND path = ?', [
+          file.upstream,
+          file.path,
+        ]);
       }
     }
   }
@@ -589,7 +628,9 @@ function fromRow(row: FileRow): HeldFile {
 export function isIntact(layout: Layout, file: HeldFile): boolean {
   try {
     const stat = statSync(layout.fileAt(file.path));
-    return stat.isFile() && stat.size === file.sizeBytes && Math.floor(stat.mtimeMs) === file.mtimeMs;
+    return (
+      stat.isFile() && stat.size === file.sizeBytes && Math.floor(stat.mtimeMs) === file.mtimeMs
+    );
   } catch {
     return false;
   }

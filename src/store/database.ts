@@ -58,7 +58,8 @@ export class Database {
       } catch (error) {
         const code = codeOf(error) ?? '';
         // Several processes that start at once get BUSY from `journal_mode=WAL`, whatever the time-out says.
-        if (code.startsWith('SQLITE_BUSY') && attempt < 100) await sleep(backoffMs(attempt % 5, 10, 100));
+        if (code.startsWith('SQLITE_BUSY') && attempt < 100)
+          await sleep(backoffMs(attempt % 5, 10, 100));
         else if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT')) {
           if (attempt > 0) throw error;
           clearDamaged(options);
@@ -80,9 +81,12 @@ export class Database {
           const present = sqlite.pragma('user_version', { simple: true });
           if (present === options.version) return;
           if (present !== 0 && !options.isDerived) {
-            throw new StorageError(`${options.file} was written by another version of Wheelcellar.`, {
-              hint: 'Use that version, or move the file away: what it records is then forgotten.',
-            });
+            throw new StorageError(
+              `${options.file} was written by another version of Wheelcellar.`,
+              {
+                hint: 'Use that version, or move the file away: what it records is then forgotten.',
+              },
+            );
           }
           if (present !== 0) dropAllTables(sqlite);
           sqlite.exec(options.schema);
@@ -161,7 +165,9 @@ export class Database {
     const startedAt = performance.now();
     for (let attempt = 0; ; attempt++) {
       try {
-        const settle = this.#sqlite.transaction(() => group.map((queued) => this.#runOne(queued))).immediate();
+        const settle = this.#sqlite
+          .transaction(() => group.map((queued) => this.#runOne(queued)))
+          .immediate();
         for (const settled of settle) settled();
         return;
       } catch (error) {
@@ -175,7 +181,9 @@ export class Database {
               cause: error,
               hint: 'Look for a stopped wheelcellar process on the same cache folder.',
             })
-          : new StorageError(`The catalog cannot be written: ${messageOf(error)}.`, { cause: error });
+          : new StorageError(`The catalog cannot be written: ${messageOf(error)}.`, {
+              cause: error,
+            });
         for (const queued of group) queued.reject(reason);
         return;
       }

@@ -18,6 +18,12 @@ export interface OpenHeldFile {
   close(): Promise<void>;
 }
 
+/** Bytes that can be read in any order; `end` is exclusive. */
+export interface RandomRead {
+  readonly sizeBytes: number;
+  read(start: number, end: number): Promise<Uint8Array>;
+}
+
 /**
  * Opens held files and notices what was changed behind our back: deleted, truncated or replaced files
  * are forgotten, so that they are fetched again. A file with only another time (a cache folder copied
@@ -36,6 +42,11 @@ export class HeldFiles {
 
   /** The open file, or `undefined` when its bytes are gone or wrong; its row is then gone too. */
   async open(file: HeldFile): Promise<OpenHeldFile | undefined> {
+    const handle = await this.#openChecked(file);
+    return handle && openedFile(file, handle);
+  }
+
+  async #openChecked(file: HeldFile): Promise<FileHandle | undefined> {
     const path = this.#layout.fileAt(file.path);
     let handle: FileHandle;
     try {
@@ -46,13 +57,35 @@ export class HeldFiles {
     }
     const stat = await handle.stat();
     const isSame = stat.isFile() && stat.size === file.sizeBytes;
-    if (isSame && Math.floor(stat.mtimeMs) === file.mtimeMs) return openedFile(file, handle);
+    if (isSame && Math.floor(stat.mtimeMs) === file.mtimeMs) return handle;
     if (isSame && (await sha256Of(path)) === file.sha256) {
       await this.#catalog.addFile({ ...file, mtimeMs: Math.floor(stat.mtimeMs) }, () => {});
-      return openedFile(file, handle);
+      return handle;
     }
     await handle.close();
     return await this.#forget(file, isSame ? 'changed' : 'of another size');
+  }
+
+  /** Runs `work` on the bytes of a held file, read in parts; `undefined` when they are gone or wrong. */
+  async readIn<T>(file: HeldFile, work: (bytes: RandomRead) => Promise<T>): Promise<T | undefined> {
+    const handle = await this.#openChecked(file);
+    if (handle === undefined) return undefined;
+    try {
+      return await work({
+        sizeBytes: file.sizeBytes,
+        read: async (start, end) => {
+          const { buffer, bytesRead } = await handle.read(
+            Buffer.alloc(end - start),
+            0,
+            end - start,
+            start,
+          );
+          return buffer.subarray(0, bytesRead);
+        },
+      });
+    } finally {
+      await handle.close();
+    }
   }
 
   async #forget(file: HeldFile, what: string): Promise<undefined> {
@@ -76,9 +109,14 @@ async function* readRange(
   end: number,
 ): AsyncGenerator<Uint8Array, void, void> {
   try {
-    for (let position = start; position < end; ) {
+    for (let position = start; position < end;) {
       const length = Math.min(PIECE_BYTES, end - position);
-      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, position);
+      const { buffer, bytesRead } = await handle.read(
+        Buffer.allocUnsafe(length),
+        0,
+        length,
+        position,
+      );
       if (bytesRead === 0) throw new IntegrityError(`${file.filename} was cut short on the disk.`);
       position += bytesRead;
       yield bytesRead === length ? buffer : buffer.subarray(0, bytesRead);

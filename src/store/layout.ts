@@ -66,10 +66,13 @@ export function prepareLayout(layout: Layout): void {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     }
   } catch (error) {
-    throw new StorageError(`The cache folder ${layout.cacheDir} cannot be used: ${codeOf(error)}.`, {
-      cause: error,
-      hint: 'Choose another folder with --cache-dir, or make this one writable for this user.',
-    });
+    throw new StorageError(
+      `The cache folder ${layout.cacheDir} cannot be used: ${codeOf(error)}.`,
+      {
+        cause: error,
+        hint: 'Choose another folder with --cache-dir, or make this one writable for this user.',
+      },
+    );
   }
   if (statSync(layout.mirrorDir).dev !== statSync(layout.partialDir).dev) {
     throw new StorageError(
@@ -89,7 +92,12 @@ export function safeSegments(mirrorPath: string): readonly string[] {
   const segments = mirrorPath.split('/');
   for (const segment of segments) {
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    if (segment === '' || segment === '.' || segment === '..' || /[\u0000-\u001f\\\u007f]/.test(segment)) {
+    if (
+      segment === '' ||
+      segment === '.' ||
+      segment === '..' ||
+      /[\u0000-\u001f\\\u007f]/.test(segment)
+    ) {
       throw new StorageError(`Not a path inside the mirror: ${JSON.stringify(mirrorPath)}.`);
     }
   }

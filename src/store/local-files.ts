@@ -4,7 +4,11 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { RefusedError, StorageError, codeOf, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { sleep } from '../core/sleep.ts';
-import { candidateProjects, fileBelongsTo, isDistributionFilename } from '../packaging/filenames.ts';
+import {
+  candidateProjects,
+  fileBelongsTo,
+  isDistributionFilename,
+} from '../packaging/filenames.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { parseProjectName } from '../packaging/names.ts';
 import type { DistributionFile } from '../simple/model.ts';
@@ -60,9 +64,12 @@ export class LocalFiles {
       const sha256 = await sha256Of(temporary);
       const held = this.#catalog.findFile(LOCAL_UPSTREAM, path);
       if (held !== undefined && held.sha256 !== sha256) {
-        throw new RefusedError(`${filename} is there already with other bytes (sha256 ${held.sha256}).`, {
-          hint: 'Give the new file a new version: installers and lock files know the old one by its digest.',
-        });
+        throw new RefusedError(
+          `${filename} is there already with other bytes (sha256 ${held.sha256}).`,
+          {
+            hint: 'Give the new file a new version: installers and lock files know the old one by its digest.',
+          },
+        );
       }
       return held ?? (await this.#record(temporary, path, project, sha256, 'added'));
     } finally {
@@ -88,7 +95,8 @@ export class LocalFiles {
       // Requests come first.
       await sleep(1, signal);
     }
-    if (adopted > 0) this.#log.info('adopted the files that were in the mirror folder', { files: adopted });
+    if (adopted > 0)
+      this.#log.info('adopted the files that were in the mirror folder', { files: adopted });
     return adopted;
   }
 
@@ -104,7 +112,8 @@ export class LocalFiles {
     for await (const path of distributionFilesBelow(root, null)) {
       const mirrorPath = relative(this.#layout.mirrorDir, path).split(sep).join('/');
       const project = projectOf(basename(path), basename(dirname(path)));
-      if (project === undefined || this.#catalog.findFile(LOCAL_UPSTREAM, mirrorPath) !== undefined) continue;
+      if (project === undefined || this.#catalog.findFile(LOCAL_UPSTREAM, mirrorPath) !== undefined)
+        continue;
       const origin = mirrorPath.startsWith(ADOPTED_BELOW) ? 'adopted' : 'added';
       await this.#record(path, mirrorPath, project, await sha256Of(path), origin);
       found++;
@@ -152,13 +161,19 @@ export class LocalFiles {
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error;
       }
-      if (statSync(target).size !== size) throw new StorageError(`${target} is occupied by another file.`);
+      if (statSync(target).size !== size)
+        throw new StorageError(`${target} is occupied by another file.`);
     });
     return file;
   }
 }
 
-function localEntry(filename: string, path: string, sha256: string, sizeBytes: number): DistributionFile {
+function localEntry(
+  filename: string,
+  path: string,
+  sha256: string,
+  sizeBytes: number,
+): DistributionFile {
   return {
     filename,
     url: `file:${path}`,

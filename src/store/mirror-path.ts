@@ -13,7 +13,11 @@ const OFFICIAL_PATH = /^\/packages\/[0-9a-f]{2}\/[0-9a-f]{2}\/[0-9a-f]{60}\/[^/]
  *
  * `undefined` for URLs whose path cannot be a safe path on disk.
  */
-export function mirrorPathOf(upstream: string, indexUrl: string, fileUrl: string): string | undefined {
+export function mirrorPathOf(
+  upstream: string,
+  indexUrl: string,
+  fileUrl: string,
+): string | undefined {
   if (!URL.canParse(fileUrl)) return undefined;
   const url = new URL(fileUrl);
   const segments: string[] = [];
@@ -26,7 +30,9 @@ export function mirrorPathOf(upstream: string, indexUrl: string, fileUrl: string
   if (segments.length === 0) return undefined;
   if (upstream === OFFICIAL_UPSTREAM && OFFICIAL_PATH.test(url.pathname)) return segments.join('/');
   const isElsewhere = new URL(indexUrl).host !== url.host;
-  return ['packages', '-', upstream, ...(isElsewhere ? [`@${url.host}`] : []), ...segments].join('/');
+  return ['packages', '-', upstream, ...(isElsewhere ? [`@${url.host}`] : []), ...segments].join(
+    '/',
+  );
 }
 
 /** The upstream whose file a mirror path names, or `undefined` when it names none. */

@@ -48,7 +48,9 @@ export class PageFiles {
   /** Names of all projects with a stored page of this upstream. */
   async list(upstream: string): Promise<ProjectName[]> {
     const names = await readdir(join(this.#layout.pagesDir, upstream)).catch(() => []);
-    return names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5) as ProjectName);
+    return names
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => name.slice(0, -5) as ProjectName);
   }
 
   #path(upstream: string, project: ProjectName): string {

@@ -73,12 +73,25 @@ async function restoreFile(
 ): Promise<boolean> {
   const path = mirrorPathOf(upstream, page.indexUrl, entry.url);
   const listed = entry.hashes['sha256'];
-  if (path === undefined || listed === undefined || catalog.findFile(upstream, path) !== undefined) return false;
+  if (path === undefined || listed === undefined || catalog.findFile(upstream, path) !== undefined)
+    return false;
   const common = { upstream, project: page.detail.name, listed: true, origin: 'fetched' } as const;
-  const isThere = await record(layout, catalog, { ...common, path, filename: entry.filename, kind: 'distribution', entry }, listed);
-  const metadataDigest = typeof entry.coreMetadata === 'object' ? entry.coreMetadata['sha256'] : undefined;
+  const isThere = await record(
+    layout,
+    catalog,
+    { ...common, path, filename: entry.filename, kind: 'distribution', entry },
+    listed,
+  );
+  const metadataDigest =
+    typeof entry.coreMetadata === 'object' ? entry.coreMetadata['sha256'] : undefined;
   if (metadataDigest !== undefined) {
-    const sidecar = { ...common, path: `${path}.metadata`, filename: `${entry.filename}.metadata`, kind: 'metadata', entry: null } as const;
+    const sidecar = {
+      ...common,
+      path: `${path}.metadata`,
+      filename: `${entry.filename}.metadata`,
+      kind: 'metadata',
+      entry: null,
+    } as const;
     await record(layout, catalog, sidecar, metadataDigest);
   }
   return isThere;

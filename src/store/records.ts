@@ -132,7 +132,9 @@ export class Records {
   isWithdrawn(upstream: string, path: string): boolean {
     const version = this.#db.dataVersion();
     if (version !== this.#withdrawnVersion) {
-      const rows = this.#db.all<{ key: string }>(`SELECT upstream || char(10) || path AS key FROM withdrawn_metadata`);
+      const rows = this.#db.all<{ key: string }>(
+        `SELECT upstream || char(10) || path AS key FROM withdrawn_metadata`,
+      );
       this.#withdrawn = new Set(rows.map((row) => row.key));
       this.#withdrawnVersion = version;
     }

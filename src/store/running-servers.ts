@@ -18,7 +18,11 @@ interface Announcement extends RunningServer {
 const PREFIX = 'server:';
 
 /** Lets verbs find this server. */
-export async function announceServer(catalog: Catalog, origin: string, base: string): Promise<void> {
+export async function announceServer(
+  catalog: Catalog,
+  origin: string,
+  base: string,
+): Promise<void> {
   const announcement: Announcement = { pid: process.pid, origin, base, process: thisProcess() };
   await catalog.setNote(PREFIX + process.pid, JSON.stringify(announcement));
 }

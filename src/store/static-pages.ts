@@ -117,7 +117,8 @@ export class StaticPages {
         const folder = join(this.#layout.mirrorDir, project);
         const isDone = await this.#catalog.publishStatic(project, revision, () => {
           if (!wasWritten) return;
-          for (const name of ['index.html', 'index.json']) rmSync(join(folder, name), { force: true });
+          for (const name of ['index.html', 'index.json'])
+            rmSync(join(folder, name), { force: true });
         });
         if (isDone) {
           if (wasWritten) await rmdir(folder).catch(() => {});
@@ -143,7 +144,8 @@ export class StaticPages {
   ): Promise<boolean> {
     const folder = join(this.#layout.mirrorDir, folderName);
     makePublicFolder(folder);
-    if (this.#catalog.staticRevisionOf(project) === 0) await this.#setForeignPageAside(folder, folderName);
+    if (this.#catalog.staticRevisionOf(project) === 0)
+      await this.#setForeignPageAside(folder, folderName);
     const written: [temporary: string, final: string][] = [];
     try {
       for (const [name, text] of [

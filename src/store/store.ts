@@ -54,7 +54,7 @@ export class Store {
   readonly #stop = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
   #static: StaticPages | null = null;
-  #storedListener: ((request: FillRequest) => void) | null = null;
+  readonly #storedListeners: ((request: FillRequest) => void)[] = [];
   #isAnnounced = false;
   #background: Promise<void> = Promise.resolve();
 
@@ -83,10 +83,14 @@ export class Store {
       retries: options.retries,
       reserveBytes: options.reserveBytes,
       onStored: (request, sizeBytes) => {
-        env.log.info('file stored', { project: request.project, filename: request.filename, sizeBytes });
+        env.log.info('file stored', {
+          project: request.project,
+          filename: request.filename,
+          sizeBytes,
+        });
         catalog.count('bytes_fetched', sizeBytes);
         this.eviction.schedule();
-        this.#storedListener?.(request);
+        for (const listener of this.#storedListeners) listener(request);
       },
     });
   }
@@ -111,7 +115,7 @@ export class Store {
 
   /** Tells of every file that this process has stored. */
   onStored(listener: (request: FillRequest) => void): void {
-    this.#storedListener = listener;
+    this.#storedListeners.push(listener);
   }
 
   /**
@@ -126,7 +130,10 @@ export class Store {
       await this.eviction.run();
       await this.catalog.trim();
     });
-    const again = setTimeout(() => void this.#quietly('sweep', () => this.sweep()), SWEEP_AGAIN_MS).unref();
+    const again = setTimeout(
+      () => void this.#quietly('sweep', () => this.sweep()),
+      SWEEP_AGAIN_MS,
+    ).unref();
     this.#timers.push(again);
     this.#background = this.#quietly('start-up work', async () => {
       await this.sweep();
@@ -145,7 +152,8 @@ export class Store {
   /** Removes litter of killed processes. */
   async sweep(): Promise<void> {
     const report = await sweep(this.layout, this.#clock);
-    if (report.removed > 0 || report.resumable > 0) this.#log.info('swept the partial folder', { ...report });
+    if (report.removed > 0 || report.resumable > 0)
+      this.#log.info('swept the partial folder', { ...report });
   }
 
   /** Writes the static pages that are due now. */

@@ -32,9 +32,14 @@ export async function sweep(layout: Layout, clock: Clock): Promise<SweepReport> 
   let resumable = 0;
   for (const [key, names] of byKey) {
     const state = readFillState(layout, key);
-    const isAlive = state !== undefined && state.phase !== 'failed' && state.phase !== 'left' && !isProvablyDead(state.owner);
+    const isAlive =
+      state !== undefined &&
+      state.phase !== 'failed' &&
+      state.phase !== 'left' &&
+      !isProvablyDead(state.owner);
     const keptData =
-      state !== undefined && (isAlive || (await isResumable(join(layout.partialDir, state.dataFile), clock)))
+      state !== undefined &&
+      (isAlive || (await isResumable(join(layout.partialDir, state.dataFile), clock)))
         ? state.dataFile
         : null;
     if (isAlive) finishedKeys.delete(key);
@@ -69,7 +74,8 @@ async function isResumable(dataFile: string, clock: Clock): Promise<boolean> {
 /** Age by the later of mtime and ctime: a claim by rename changes only the second. */
 async function removeIfOlder(path: string, clock: Clock, ageMs: number): Promise<number> {
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined || Math.abs(clock.now() - Math.max(found.mtimeMs, found.ctimeMs)) < ageMs) return 0;
+  if (found === undefined || Math.abs(clock.now() - Math.max(found.mtimeMs, found.ctimeMs)) < ageMs)
+    return 0;
   await rm(path, { recursive: true, force: true });
   return 1;
 }

@@ -11,7 +11,14 @@ import {
 
 /** Which class of error ended a fill, so that followers in other processes can throw the same. */
 export interface FillError {
-  readonly kind: 'integrity' | 'not-found' | 'unavailable' | 'unreachable' | 'invalid' | 'storage' | 'offline';
+  readonly kind:
+    | 'integrity'
+    | 'not-found'
+    | 'unavailable'
+    | 'unreachable'
+    | 'invalid'
+    | 'storage'
+    | 'offline';
   readonly message: string;
 }
 

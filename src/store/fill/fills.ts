@@ -50,7 +50,11 @@ export class Fills {
     if (present !== undefined) return present;
     const progress = new FillProgress();
     // In the map before the drive starts: whoever asks from here on shares it.
-    const fill: { -readonly [K in keyof Fill]: Fill[K] } = { request, progress, done: undefined as never };
+    const fill: { -readonly [K in keyof Fill]: Fill[K] } = {
+      request,
+      progress,
+      done: undefined as never,
+    };
     this.#underWay.set(key, fill);
     fill.done = this.#drive(request, key, progress)
       .catch((error: unknown) => {
@@ -158,6 +162,7 @@ export class Fills {
   }
 
   #throwIfStopping(): void {
-    if (this.#stop.signal.aborted) throw new BusyError('Wheelcellar is stopping.', { hint: 'Try again in a moment.' });
+    if (this.#stop.signal.aborted)
+      throw new BusyError('Wheelcellar is stopping.', { hint: 'Try again in a moment.' });
   }
 }

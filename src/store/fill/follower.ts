@@ -97,7 +97,8 @@ export class Follower {
 
   #readNote(): FollowEnd | undefined {
     const { catalog, layout } = this.#env;
-    if (catalog.findFile(this.#request.upstream, this.#request.path) !== undefined) return { kind: 'stored' };
+    if (catalog.findFile(this.#request.upstream, this.#request.path) !== undefined)
+      return { kind: 'stored' };
     const state = readFillState(layout, this.#key);
     // None: the owner has not left one yet, or has just published. The lock or the row will tell.
     if (state === undefined || state.nonce === this.#seenFailure) return undefined;

@@ -16,7 +16,13 @@ import { writeFully } from '../atomic-file.ts';
 import { hasReadableEnd } from './archive-end.ts';
 import type { FillRequest, SourceAnswer } from './byte-source.ts';
 import { DataFile } from './data-file.ts';
-import { newDataFileName, newNonce, readFillState, removeFillState, writeFillState } from './fill-state.ts';
+import {
+  newDataFileName,
+  newNonce,
+  readFillState,
+  removeFillState,
+  writeFillState,
+} from './fill-state.ts';
 import type { FillPhase, FillState } from './fill-state.ts';
 import { describeError } from './fill-error.ts';
 import type { FillEnvironment } from './fill-environment.ts';
@@ -60,7 +66,13 @@ export class Owner {
   #totalBytes: number | null = null;
   #etag: string | null = null;
 
-  constructor(env: FillEnvironment, request: FillRequest, key: string, progress: FillProgress, stop: AbortSignal) {
+  constructor(
+    env: FillEnvironment,
+    request: FillRequest,
+    key: string,
+    progress: FillProgress,
+    stop: AbortSignal,
+  ) {
     this.#env = env;
     this.#request = request;
     this.#key = key;
@@ -100,7 +112,11 @@ export class Owner {
       this.#dataFile = newDataFileName(this.#key, this.#epoch);
       this.#totalBytes = this.#request.sizeBytes;
       this.#checkRoom();
-      if (previous === undefined || previous.phase === 'failed' || !(await this.#continueFrom(previous))) {
+      if (
+        previous === undefined ||
+        previous.phase === 'failed' ||
+        !(await this.#continueFrom(previous))
+      ) {
         this.#handle = await open(this.#path, 'wx+', 0o600);
         this.#note('connecting');
       }
@@ -183,7 +199,8 @@ export class Owner {
           breaks = 0;
           sinceProgress = this.#position;
         }
-        if (!this.#mayRetry(error) || ++breaks > this.#env.retries || round >= MOST_ROUNDS) throw error;
+        if (!this.#mayRetry(error) || ++breaks > this.#env.retries || round >= MOST_ROUNDS)
+          throw error;
         this.#env.log.debug('fill resumes after a break', {
           filename: this.#request.filename,
           positionBytes: this.#position,
@@ -205,7 +222,9 @@ export class Owner {
   async #receiveOnce(): Promise<void> {
     const from = this.#position;
     if (this.#totalBytes !== null && from > this.#totalBytes) {
-      throw new IntegrityError(`What is left of ${this.#request.filename} is longer than the file.`);
+      throw new IntegrityError(
+        `What is left of ${this.#request.filename} is longer than the file.`,
+      );
     }
     if (this.#totalBytes !== null && from === this.#totalBytes && from > 0) {
       this.#isComplete = true;
@@ -219,7 +238,9 @@ export class Owner {
     try {
       if (answer.kind === 'beyond-end') return this.#acceptEnd();
       if (answer.kind === 'part' && answer.offset !== from) {
-        throw new InvalidUpstreamAnswerError(`Asked for bytes from ${from}, the upstream sent them from ${answer.offset}.`);
+        throw new InvalidUpstreamAnswerError(
+          `Asked for bytes from ${from}, the upstream sent them from ${answer.offset}.`,
+        );
       }
       this.#learn(answer);
       await this.#store(answer, answer.kind === 'whole' ? 0 : from);
@@ -253,7 +274,9 @@ export class Owner {
         // A whole answer to a resumed request: what is here already must be the same.
         const known = bytes.subarray(0, this.#position - at);
         if (!(await this.#data.read(at, known.length)).equals(known)) {
-          throw new IntegrityError(`${this.#request.filename} changed at the upstream while it was fetched.`);
+          throw new IntegrityError(
+            `${this.#request.filename} changed at the upstream while it was fetched.`,
+          );
         }
         at += known.length;
         bytes = bytes.subarray(known.length);
@@ -261,7 +284,9 @@ export class Owner {
       if (bytes.length === 0) continue;
       if (this.#signal.aborted) throw new UpstreamUnavailableError('The fill was stopped.');
       if (at + bytes.length > most) {
-        throw new IntegrityError(`${this.#request.filename} is longer than the ${most} bytes that were announced.`);
+        throw new IntegrityError(
+          `${this.#request.filename} is longer than the ${most} bytes that were announced.`,
+        );
       }
       this.#verifier.update(bytes);
       await this.#storing(() => writeFully(this.#open, bytes, at));
@@ -276,10 +301,15 @@ export class Owner {
   #cleanEnd(): void {
     if (this.#totalBytes !== null) {
       if (this.#position >= this.#totalBytes) this.#isComplete = true;
-      else throw new UpstreamUnavailableError(`The body ended after ${this.#position} of ${this.#totalBytes} bytes.`);
+      else
+        throw new UpstreamUnavailableError(
+          `The body ended after ${this.#position} of ${this.#totalBytes} bytes.`,
+        );
     } else if (this.#verifier.hasDigest && !this.#verifier.matchesSoFar()) {
       // Ask once for what may follow: 416 says that this was all.
-      throw new UpstreamUnavailableError(`The body ended after ${this.#position} bytes, which are not the listed file.`);
+      throw new UpstreamUnavailableError(
+        `The body ended after ${this.#position} bytes, which are not the listed file.`,
+      );
     } else this.#isComplete = true;
   }
 
@@ -300,10 +330,14 @@ export class Owner {
     if (mismatch !== null) throw new IntegrityError(`${filename}: its ${mismatch}.`);
     if (this.#verifier.hasDigest) return;
     if (sizeBytes !== null && sizeBytes !== this.#position) {
-      throw new IntegrityError(`${filename} has ${this.#position} bytes, but the index lists ${sizeBytes}.`);
+      throw new IntegrityError(
+        `${filename} has ${this.#position} bytes, but the index lists ${sizeBytes}.`,
+      );
     }
     if (!(await hasReadableEnd(this.#path, filename))) {
-      throw new IntegrityError(`${filename} has no listed digest, and its end is not that of a whole archive.`);
+      throw new IntegrityError(
+        `${filename} has no listed digest, and its end is not that of a whole archive.`,
+      );
     }
     await this.#request.confirm?.(this.#verifier.sha256, this.#position);
   }
@@ -336,7 +370,8 @@ export class Owner {
     }
     const isVerified = this.#file?.state === 'verified';
     try {
-      if (this.#stop.aborted || isVerified) removeFillState(this.#env.layout, this.#key, this.#nonce);
+      if (this.#stop.aborted || isVerified)
+        removeFillState(this.#env.layout, this.#key, this.#nonce);
       else this.#note('failed', thrown);
       if (this.#dataFile !== '') await rm(this.#path, { force: true });
     } catch (error) {
@@ -382,7 +417,10 @@ export class Owner {
       if (code === undefined || !/^(E[A-Z0-9]+|SQLITE_.*)$/.test(code)) throw error;
       throw new StorageError(`${this.#request.filename} cannot be stored: ${code}.`, {
         cause: error,
-        hint: code === 'ENOSPC' || code === 'EDQUOT' ? 'The disk is full: free some space.' : 'Look at the cache folder and its disk.',
+        hint:
+          code === 'ENOSPC' || code === 'EDQUOT'
+            ? 'The disk is full: free some space.'
+            : 'Look at the cache folder and its disk.',
       });
     }
   }

@@ -41,7 +41,8 @@ export async function* passThrough(
     verifier.update(chunk);
     const chunkStart = at;
     at += chunk.length;
-    if (chunkStart < from && position.sentFile !== null) await compareSent(request, position, chunk, chunkStart);
+    if (chunkStart < from && position.sentFile !== null)
+      await compareSent(request, position, chunk, chunkStart);
     const useful = chunk.subarray(
       Math.max(0, Math.min(chunk.length, from - chunkStart)),
       Math.max(0, Math.min(chunk.length, end - chunkStart)),
@@ -60,7 +61,9 @@ export async function* passThrough(
   const mismatch = verifier.mismatch();
   if (mismatch !== null) throw new IntegrityError(`${request.filename}: its ${mismatch}.`);
   if (request.sizeBytes !== null && request.sizeBytes !== at) {
-    throw new IntegrityError(`${request.filename} has ${at} bytes, but the index lists ${request.sizeBytes}.`);
+    throw new IntegrityError(
+      `${request.filename} has ${at} bytes, but the index lists ${request.sizeBytes}.`,
+    );
   }
   yield* tail;
 }
@@ -81,7 +84,10 @@ async function compareSent(
 }
 
 /** The whole body, healed by ranges when the connection breaks. */
-async function* wholeBody(request: FillRequest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+async function* wholeBody(
+  request: FillRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
   let at = 0;
   let etag: string | null = null;
   let totalBytes = request.sizeBytes;
@@ -93,12 +99,14 @@ async function* wholeBody(request: FillRequest, signal: AbortSignal): AsyncGener
     });
     try {
       if (answer.kind === 'beyond-end') return;
-      if (answer.kind === 'whole' && at > 0) throw new IntegrityError(`${request.filename} cannot be resumed at the upstream.`);
+      if (answer.kind === 'whole' && at > 0)
+        throw new IntegrityError(`${request.filename} cannot be resumed at the upstream.`);
       etag = answer.etag;
       totalBytes ??= answer.totalBytes;
       for await (const chunk of answer.body) {
         at += chunk.length;
-        if (at > (totalBytes ?? request.maxBytes)) throw new IntegrityError(`${request.filename} is longer than announced.`);
+        if (at > (totalBytes ?? request.maxBytes))
+          throw new IntegrityError(`${request.filename} is longer than announced.`);
         yield chunk;
       }
       if (totalBytes === null || at >= totalBytes) return;

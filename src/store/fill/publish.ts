@@ -102,5 +102,6 @@ function putInPlace(verifiedFile: string, target: string, inode: number): void {
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
   }
-  if (statSync(target).ino !== inode) throw new OccupiedError(`${target} is occupied by another file.`);
+  if (statSync(target).ino !== inode)
+    throw new OccupiedError(`${target} is occupied by another file.`);
 }

@@ -69,10 +69,12 @@ async function* readFill(
           if (!isSame) throw new IntegrityError(`${fill.request.filename} was sent wrong in part.`);
         }
       }
-      const limit = file === null ? 0 : readableEnd(file, progress.totalBytes, range, options.holdAll === true);
+      const limit =
+        file === null ? 0 : readableEnd(file, progress.totalBytes, range, options.holdAll === true);
       if (file !== null && position < limit) {
         const piece = await file.read(position, Math.min(PIECE_BYTES, limit - position));
-        if (piece.length === 0) throw new StorageError(`${fill.request.filename} was cut short on the disk.`);
+        if (piece.length === 0)
+          throw new StorageError(`${fill.request.filename} was cut short on the disk.`);
         position += piece.length;
         yield piece;
       } else if (file?.state === 'verified') {
@@ -81,7 +83,11 @@ async function* readFill(
         const { error } = progress.failure;
         if (!(error instanceof StorageError)) throw error;
         // The disk cannot take the file: this reader gets it past the disk.
-        yield* passThrough(fill.request, { start: range.start, end: range.end, sent: position - range.start, sentFile: file }, options.signal);
+        yield* passThrough(
+          fill.request,
+          { start: range.start, end: range.end, sent: position - range.start, sentFile: file },
+          options.signal,
+        );
         return;
       } else {
         await progress.changed(options.signal);
@@ -93,7 +99,12 @@ async function* readFill(
 }
 
 /** Up to where bytes may leave now. */
-function readableEnd(file: DataFile, totalBytes: number | null, range: ReadRange, holdAll: boolean): number {
+function readableEnd(
+  file: DataFile,
+  totalBytes: number | null,
+  range: ReadRange,
+  holdAll: boolean,
+): number {
   if (file.state === 'verified') return Math.min(range.end ?? Infinity, file.sizeBytes);
   if (holdAll || file.state === 'dead') return 0;
   const free = (totalBytes ?? file.sizeBytes) - HELD_BACK_BYTES;
@@ -113,4 +124,3 @@ async function* prepend(
 }
 
 async function* empty(): AsyncGenerator<Uint8Array, void, void> {}
-

@@ -59,7 +59,8 @@ export class Verifier {
 
   /** Whether what passed so far is already the whole listed file. Digesting can go on. */
   matchesSoFar(): boolean {
-    if (this.#expectedSha256 !== null) return this.#sha256.copy().digest('hex') === this.#expectedSha256;
+    if (this.#expectedSha256 !== null)
+      return this.#sha256.copy().digest('hex') === this.#expectedSha256;
     return this.#other !== null && this.#other.hash.copy().digest('hex') === this.#other.expected;
   }
 
@@ -75,7 +76,8 @@ export class Verifier {
 function strongestOther(hashes: Hashes): { hash: Hash; expected: string; name: string } | null {
   for (const [listed, computed] of ALGORITHMS) {
     const expected = hashes[listed];
-    if (expected !== undefined) return { hash: createHash(computed), expected: expected.toLowerCase(), name: listed };
+    if (expected !== undefined)
+      return { hash: createHash(computed), expected: expected.toLowerCase(), name: listed };
   }
   return null;
 }
