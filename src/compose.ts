@@ -16,7 +16,11 @@ import type { Logger } from './core/logger.ts';
 import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
 import { CachedRepository } from './repository/cached-repository.ts';
 import { PriorityRepository } from './repository/priority-repository.ts';
-import { RenderedPages, renderStaticProject, renderStaticRoot } from './repository/rendered-pages.ts';
+import {
+  RenderedPages,
+  renderStaticProject,
+  renderStaticRoot,
+} from './repository/rendered-pages.ts';
 import type { Repository } from './repository/repository.ts';
 import { collectStats } from './repository/statistics.ts';
 import type { Statistics } from './repository/statistics.ts';
@@ -74,16 +78,21 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     userAgent: `wheelcellar/${env.version}`,
     log: env.log,
   });
-  const upstreams = config.upstreams.map((upstream) => openUpstream(upstream, config, transport, env));
-  const freshness = {
+  const upstreams = config.upstreams.map((upstream) =>
+    openUpstream(upstream, config, transport, env),
+  );
+  const rules = {
     ttlMs: config.index.ttlMs,
     negativeTtlMs: config.index.negativeTtlMs,
     preferOffline: config.preferOffline,
     whenUnreachable: config.whenUnreachable,
     maxMetadataBytes: config.limits.metadataBytes,
+    maxPageBytes: config.limits.pageBytes,
+    withoutDigest: config.index.withoutDigest,
   };
   const members = new Map<string, Repository>([[LOCAL_UPSTREAM, new LocalRepository(store)]]);
-  for (const upstream of upstreams) members.set(upstream.name, new CachedRepository(upstream, store, freshness, env));
+  for (const upstream of upstreams)
+    members.set(upstream.name, new CachedRepository(upstream, store, rules, env));
   const repository = new AdoptedRepository(new PriorityRepository(members), store);
   const pages = new RenderedPages(repository, config.cache.memoryBytes);
   store.publishWith({
@@ -97,7 +106,15 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     transport,
     repository,
     pages,
-    statistics: () => collectStats({ store, upstreams, transport, offline: config.offline, startedAt, clock: env.clock }),
+    statistics: () =>
+      collectStats({
+        store,
+        upstreams,
+        transport,
+        offline: config.offline,
+        startedAt,
+        clock: env.clock,
+      }),
     close: async (graceMs) => {
       await store.close(graceMs);
       for (const upstream of upstreams) upstream.close();
@@ -107,13 +124,18 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
 }
 
 /** Puts the HTTP side in front of a mirror and starts its background work. @throws ConfigurationError */
-export async function serveMirror(mirror: Mirror, config: Config, env: Environment): Promise<HttpServer> {
+export async function serveMirror(
+  mirror: Mirror,
+  config: Config,
+  env: Environment,
+): Promise<HttpServer> {
   let isReady = true;
   const app = createApp({
     pages: mirror.pages,
     repository: mirror.repository,
     basePath: config.basePath,
     networkMode: config.offline ? 'offline' : 'normal',
+    hideYanked: config.index.hideYanked,
     log: env.log,
     stats: () => mirror.statistics(),
     isReady: () => isReady,
@@ -134,7 +156,8 @@ export async function serveMirror(mirror: Mirror, config: Config, env: Environme
   );
   mirror.store.startBackground();
   const [origin] = server.origins;
-  if (origin !== undefined) await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);
+  if (origin !== undefined)
+    await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);
   return {
     origins: server.origins,
     close: async (graceMs) => {
@@ -144,7 +167,12 @@ export async function serveMirror(mirror: Mirror, config: Config, env: Environme
   };
 }
 
-function openUpstream(upstream: UpstreamConfig, config: Config, transport: Transport, env: Environment): Upstream {
+function openUpstream(
+  upstream: UpstreamConfig,
+  config: Config,
+  transport: Transport,
+  env: Environment,
+): Upstream {
   return createUpstream(
     {
       name: upstream.name,

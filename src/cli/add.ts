@@ -21,8 +21,14 @@ export const verb: Verb = {
     try {
       for (const file of args) {
         const held = await mirror.store.local.add(resolve(io.cwd, file));
-        added.push({ project: held.project, filename: held.filename, sha256: held.sha256, path: held.path });
-        if (options['json'] !== true) printLine(io, `${held.project}  ${held.filename}  sha256 ${held.sha256}`);
+        added.push({
+          project: held.project,
+          filename: held.filename,
+          sha256: held.sha256,
+          path: held.path,
+        });
+        if (options['json'] !== true)
+          printLine(io, `${held.project}  ${held.filename}  sha256 ${held.sha256}`);
       }
     } finally {
       await mirror.store.flushStaticPages();

@@ -71,7 +71,10 @@ function printBanner(io: Io, config: Config, server: HttpServer, mirror: Mirror)
   printLine(io, `Wheelcellar ${packageFacts().version}`);
   for (const url of index) printLine(io, `  index   ${url}`);
   if (config.unix !== null) printLine(io, `  socket  ${config.unix}`);
-  printLine(io, `  cache   ${config.cache.dir}  (${held.files} files of ${held.projects} projects)`);
+  printLine(
+    io,
+    `  cache   ${config.cache.dir}  (${held.files} files of ${held.projects} projects)`,
+  );
   printLine(io, `  mode    ${modeOf(config)}`);
   if (first !== undefined) {
     const { hostname } = new URL(first);
@@ -82,7 +85,10 @@ function printBanner(io: Io, config: Config, server: HttpServer, mirror: Mirror)
   }
   if (isOpenToOthers(config)) {
     printLine(io, '');
-    printLine(io, '  Other machines can reach this mirror and read everything that it serves, private');
+    printLine(
+      io,
+      '  Other machines can reach this mirror and read everything that it serves, private',
+    );
     printLine(io, '  upstreams included. Listen on 127.0.0.1 if that is not meant.');
   }
 }
@@ -91,7 +97,10 @@ function modeOf(config: Config): string {
   if (config.offline) return 'offline: no upstream is asked, the index lists what is held';
   const names = config.upstreams.map((upstream) => `${upstream.name} (${upstream.url})`);
   const what = config.preferOffline ? 'online, but what is held is not asked for again' : 'online';
-  const forbidden = config.officialIndex === 'forbidden' ? '; the official index is not asked (DIB_NO_PYPI_PIP)' : '';
+  const forbidden =
+    config.officialIndex === 'forbidden'
+      ? '; the official index is not asked (DIB_NO_PYPI_PIP)'
+      : '';
   return `${what}: ${names.join(', then ')}${forbidden}`;
 }
 

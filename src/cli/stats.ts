@@ -25,7 +25,8 @@ export const verb: Verb = {
     try {
       const own = mirror.statistics();
       const servers = await Promise.all(mirror.store.runningServers().map(ask));
-      if (options['json'] === true) printJson(io, { cacheDir: settings.cache.dir, ...own, servers });
+      if (options['json'] === true)
+        printJson(io, { cacheDir: settings.cache.dir, ...own, servers });
       else printReport(io, settings.cache.dir, own, servers);
     } finally {
       await mirror.close(0);
@@ -34,7 +35,15 @@ export const verb: Verb = {
   },
 };
 
-async function ask({ pid, origin, base }: { pid: number; origin: string; base: string }): Promise<RunningServer> {
+async function ask({
+  pid,
+  origin,
+  base,
+}: {
+  pid: number;
+  origin: string;
+  base: string;
+}): Promise<RunningServer> {
   try {
     const answer = await fetch(`${origin}${base}/-/stats`, { signal: AbortSignal.timeout(2_000) });
     return { pid, origin, statistics: (await answer.json()) as Statistics };
@@ -43,12 +52,23 @@ async function ask({ pid, origin, base }: { pid: number; origin: string; base: s
   }
 }
 
-function printReport(io: Io, cacheDir: string, own: Statistics, servers: readonly RunningServer[]): void {
+function printReport(
+  io: Io,
+  cacheDir: string,
+  own: Statistics,
+  servers: readonly RunningServer[],
+): void {
   const line = (name: string, value: string): void => printLine(io, `${name.padEnd(9)} ${value}`);
   line('cache', cacheDir);
-  line('held', `${own.held.files} files of ${own.held.projects} projects, ${formatBytes(own.held.bytes)}`);
+  line(
+    'held',
+    `${own.held.files} files of ${own.held.projects} projects, ${formatBytes(own.held.bytes)}`,
+  );
   line('requests', `${own.fileHits} files from the cache, ${own.fileMisses} fetched`);
-  line('served', `${formatBytes(own.bytesServed)}, of which ${formatBytes(own.bytesSaved)} did not come from upstream`);
+  line(
+    'served',
+    `${formatBytes(own.bytesServed)}, of which ${formatBytes(own.bytesSaved)} did not come from upstream`,
+  );
   if (own.evictedFiles > 0) line('evicted', `${own.evictedFiles} files`);
   if (servers.length === 0) line('servers', 'none is running on this folder');
   for (const { pid, origin, statistics } of servers) {
@@ -56,9 +76,15 @@ function printReport(io: Io, cacheDir: string, own: Statistics, servers: readonl
       line('server', `${origin} (process ${pid}) does not answer`);
       continue;
     }
-    line('server', `${origin} (process ${pid}): ${statistics.mode} since ${new Date(statistics.modeSince).toISOString()}`);
+    line(
+      'server',
+      `${origin} (process ${pid}): ${statistics.mode} since ${new Date(statistics.modeSince).toISOString()}`,
+    );
     for (const upstream of statistics.upstreams) {
-      const failures = upstream.failures === 0 ? '' : `, ${upstream.failures} failures (last: ${upstream.lastError ?? '?'})`;
+      const failures =
+        upstream.failures === 0
+          ? ''
+          : `, ${upstream.failures} failures (last: ${upstream.lastError ?? '?'})`;
       line(
         '',
         `${upstream.name}: ${upstream.state}, ${upstream.pageFetches} pages, ${upstream.fileFetches} files, ${formatBytes(upstream.bytesReceived)}${failures}`,

@@ -34,6 +34,7 @@ export function toDocument(config: Config): RawDocument {
       ttl: formatDuration(index.ttlMs),
       negative_ttl: formatDuration(index.negativeTtlMs),
       hide_yanked: index.hideYanked,
+      without_digest: index.withoutDigest,
     },
     upstreams: config.upstreams.map(upstreamDocument),
     http: {

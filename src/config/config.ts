@@ -57,6 +57,8 @@ export interface IndexConfig {
   readonly negativeTtlMs: number;
   /** Whether yanked files are left out: never, for clients that ignore the mark (setuptools), always. */
   readonly hideYanked: 'never' | 'setuptools' | 'always';
+  /** Files without any listed digest: held to what they were at first use, or refused. */
+  readonly withoutDigest: 'first-use' | 'refuse';
 }
 
 /** How upstreams are asked. */

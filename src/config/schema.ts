@@ -33,6 +33,9 @@ const indexShape = {
   hide_yanked: oneOf(['never', 'setuptools', 'always']).meta({
     description: 'Leave yanked files out: never, for clients that ignore the mark, or always.',
   }),
+  without_digest: oneOf(['first-use', 'refuse']).meta({
+    description: 'Files listed without any digest: held to what they were at first use, or refused.',
+  }),
 };
 
 const httpShape = {
@@ -149,7 +152,7 @@ export const DEFAULT_DOCUMENT: RawDocument = {
   prefer_offline: false,
   official_index: 'allowed',
   when_unreachable: 'cached-only',
-  index: { ttl: '10m', negative_ttl: '60s', hide_yanked: 'never' },
+  index: { ttl: '10m', negative_ttl: '60s', hide_yanked: 'never', without_digest: 'first-use' },
   upstreams: [{ name: 'pypi', url: OFFICIAL_INDEX_URL, file_hosts: [OFFICIAL_FILE_HOST] }],
   http: {
     connect_timeout: '3s',
@@ -189,7 +192,12 @@ export function toConfig(document: RawDocument): Config {
     preferOffline: top.prefer_offline,
     officialIndex: top.official_index,
     whenUnreachable: top.when_unreachable,
-    index: { ttlMs: index.ttl, negativeTtlMs: index.negative_ttl, hideYanked: index.hide_yanked },
+    index: {
+      ttlMs: index.ttl,
+      negativeTtlMs: index.negative_ttl,
+      hideYanked: index.hide_yanked,
+      withoutDigest: index.without_digest,
+    },
     upstreams: top.upstreams,
     http: {
       connectTimeoutMs: http.connect_timeout,

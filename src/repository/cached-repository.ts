@@ -6,14 +6,16 @@ import type { ProjectList } from '../simple/model.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { FileSource, Repository, RequestContext, Snapshot } from './repository.ts';
+import { PageRefresher } from './page-refresher.ts';
 import { UpstreamFiles } from './upstream-files.ts';
+import type { FileRules } from './upstream-files.ts';
 import { UpstreamPages } from './upstream-pages.ts';
 import type { FreshnessRules } from './upstream-pages.ts';
 
 /** Rules of one upstream's cache. */
-export interface CachedRepositoryOptions extends FreshnessRules {
-  /** Upper bound for core metadata, in bytes. */
-  readonly maxMetadataBytes: number;
+export interface CachedRepositoryOptions extends FreshnessRules, FileRules {
+  /** Upper bound for an index page or legacy JSON document, decoded, in bytes. */
+  readonly maxPageBytes: number;
 }
 
 /** One upstream, through the cache. */
@@ -31,13 +33,9 @@ export class CachedRepository implements Repository {
   ) {
     this.#upstream = upstream;
     this.#store = store;
-    this.#pages = new UpstreamPages(upstream, store, options, env);
-    this.#files = new UpstreamFiles(upstream, store, this.#pages, options.maxMetadataBytes, env.clock);
-  }
-
-  /** The upstream's name, which is part of the mirror paths of its files. */
-  get upstreamName(): string {
-    return this.#upstream.name;
+    const refresher = new PageRefresher(upstream, store, options.maxPageBytes, env);
+    this.#pages = new UpstreamPages(upstream, store, refresher, options, env.clock);
+    this.#files = new UpstreamFiles(upstream, store, this.#pages, options, env);
   }
 
   async projectList(): Promise<ProjectList> {
@@ -53,5 +51,10 @@ export class CachedRepository implements Repository {
 
   async file(path: string, context: RequestContext): Promise<FileSource> {
     return await this.#files.file(path, context);
+  }
+
+  /** Resolves when the work that follows stored files has ended. */
+  async settled(): Promise<void> {
+    await this.#files.settled();
   }
 }

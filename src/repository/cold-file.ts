@@ -21,7 +21,11 @@ export class ColdFile implements FileSource {
   readonly #askSize: ((signal: AbortSignal) => Promise<number | null>) | null;
   #sizeBytes: number | null;
 
-  constructor(store: Store, request: FillRequest, askSize: ((signal: AbortSignal) => Promise<number | null>) | null) {
+  constructor(
+    store: Store,
+    request: FillRequest,
+    askSize: ((signal: AbortSignal) => Promise<number | null>) | null,
+  ) {
     this.#store = store;
     this.#request = request;
     this.#askSize = askSize;
@@ -46,12 +50,14 @@ export class ColdFile implements FileSource {
   }
 
   async learnSize(signal: AbortSignal): Promise<number | null> {
-    this.#sizeBytes ??= this.#underWay()?.progress.totalBytes ?? (await this.#askSize?.(signal)) ?? null;
+    this.#sizeBytes ??=
+      this.#underWay()?.progress.totalBytes ?? (await this.#askSize?.(signal)) ?? null;
     return this.#sizeBytes;
   }
 
   async open(range: ByteRange | null, options: OpenFileOptions): Promise<OpenedFile> {
-    if (range !== null && options.holdAll !== true && this.#isBeside(range)) return await this.#openBeside(range, options);
+    if (range !== null && options.holdAll !== true && this.#isBeside(range))
+      return await this.#openBeside(range, options);
     const fill = this.#store.fills.fetch(this.#request);
     const read = { start: range?.start ?? 0, end: range?.end ?? null };
     const opened = await openFill(fill, read, options);
@@ -85,7 +91,11 @@ export class ColdFile implements FileSource {
       const fill = this.#store.fills.fetch(this.#request);
       return { ...(await openFill(fill, range, options)), etag: this.etag };
     }
-    return { totalBytes: this.#sizeBytes, etag: this.etag, body: exactly(answer, range.end - range.start) };
+    return {
+      totalBytes: this.#sizeBytes,
+      etag: this.etag,
+      body: exactly(answer, range.end - range.start),
+    };
   }
 }
 
@@ -101,9 +111,9 @@ async function* exactly(
       if (left < 0) break;
       yield chunk;
     }
-    if (left !== 0) throw new InvalidUpstreamAnswerError('The upstream sent another range than it announced.');
+    if (left !== 0)
+      throw new InvalidUpstreamAnswerError('The upstream sent another range than it announced.');
   } finally {
     answer.cancel();
   }
 }
-

@@ -16,10 +16,13 @@ export function heldProject(
   isWanted: (file: HeldFile) => boolean = () => true,
 ): ServedProject | undefined {
   const rows = catalog.filesOf(project).filter((file) => file.upstream === upstream);
-  const metadata = new Map(rows.filter((row) => row.kind === 'metadata').map((row) => [row.path, row.sha256]));
+  const metadata = new Map(
+    rows.filter((row) => row.kind === 'metadata').map((row) => [row.path, row.sha256]),
+  );
   const paths = new Map<DistributionFile, string>();
   for (const row of rows) {
-    if (row.kind !== 'distribution' || !row.listed || row.entry === null || !isWanted(row)) continue;
+    if (row.kind !== 'distribution' || !row.listed || row.entry === null || !isWanted(row))
+      continue;
     const sha256 = metadata.get(`${row.path}.metadata`);
     const file: DistributionFile = {
       ...row.entry,

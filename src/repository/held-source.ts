@@ -8,7 +8,10 @@ export function etagOf(sha256: string): string {
 }
 
 /** A held file, open; `undefined` when its bytes turned out to be gone or damaged. */
-export async function openHeldSource(store: Store, file: HeldFile): Promise<FileSource | undefined> {
+export async function openHeldSource(
+  store: Store,
+  file: HeldFile,
+): Promise<FileSource | undefined> {
   const opened = await store.held.open(file);
   if (opened === undefined) return undefined;
   store.catalog.noteUse(file);

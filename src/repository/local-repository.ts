@@ -6,7 +6,13 @@ import { LOCAL_UPSTREAM } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import { heldProject } from './held-project.ts';
 import { openHeldSource } from './held-source.ts';
-import type { FileSource, Repository, RequestContext, ServedProject, Snapshot } from './repository.ts';
+import type {
+  FileSource,
+  Repository,
+  RequestContext,
+  ServedProject,
+  Snapshot,
+} from './repository.ts';
 
 /**
  * Files that people added. A project with one of them is theirs alone: no upstream is asked for it, so
@@ -85,7 +91,11 @@ export class AdoptedRepository implements Repository {
   }
 }
 
-function localProject(store: Store, project: ProjectName, origin: HeldFile['origin']): ServedProject | undefined {
+function localProject(
+  store: Store,
+  project: ProjectName,
+  origin: HeldFile['origin'],
+): ServedProject | undefined {
   return heldProject(store.catalog, project, LOCAL_UPSTREAM, (file) => file.origin === origin);
 }
 

@@ -38,7 +38,8 @@ export class PriorityRepository implements Repository {
 
   async file(path: string, context: RequestContext): Promise<FileSource> {
     const member = this.#members.get(upstreamOfPath(path) ?? '');
-    if (member === undefined) throw new NotFoundError(`No index of this mirror has a file ${path}.`);
+    if (member === undefined)
+      throw new NotFoundError(`No index of this mirror has a file ${path}.`);
     return await member.file(path, context);
   }
 }

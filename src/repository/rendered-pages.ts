@@ -6,6 +6,7 @@ import { NotFoundError, NotHeldOfflineError } from '../core/errors.ts';
 import { SingleFlight } from '../core/single-flight.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { relativeLink } from '../simple/link.ts';
+import type { ProjectDetail } from '../simple/model.ts';
 import { writeHtmlList, writeHtmlPageInSlices } from '../simple/write-html.ts';
 import { writeJsonList, writeJsonPageInSlices } from '../simple/write-json.ts';
 import type { Freshness, Repository, RequestContext, Snapshot } from './repository.ts';
@@ -18,6 +19,8 @@ export interface PageForm {
   readonly coding: 'identity' | 'gzip';
   /** Folders between the mirror's root and the page: links are relative. */
   readonly depth: number;
+  /** Leaves yanked files out: for clients that would install them (PEP 592 asks installers not to). */
+  readonly hideYanked: boolean;
 }
 
 /** A page, ready to be sent. */
@@ -60,7 +63,8 @@ export class RenderedPages {
   /** A project's page. @throws as Repository.projectDetail */
   async project(project: ProjectName, form: PageForm, context: RequestContext): Promise<ReadyPage> {
     const snapshot = await this.#inner.projectDetail(project, context);
-    const key = `${project} ${snapshot.revision} ${form.format} ${form.depth}`;
+    const hidden = form.hideYanked ? ' no-yanked' : '';
+    const key = `${project} ${snapshot.revision} ${form.format} ${form.depth}${hidden}`;
     const rendered = await this.#rendered(key, form.coding, () => renderProject(snapshot, form));
     return { ...rendered, freshness: snapshot.freshness };
   }
@@ -74,23 +78,40 @@ export class RenderedPages {
     return { ...page, freshness: { status: 'hit', detail: null } };
   }
 
-  async #rendered(key: string, coding: PageForm['coding'], render: () => Promise<RenderedPage>): Promise<RenderedPage> {
+  async #rendered(
+    key: string,
+    coding: PageForm['coding'],
+    render: () => Promise<RenderedPage>,
+  ): Promise<RenderedPage> {
     const codedKey = `${key} ${coding}`;
     const present = this.#cache.get(codedKey);
     if (present !== undefined) return present;
     return await this.#renderings.run(codedKey, async () => {
-      const page = coding === 'identity' ? await render() : await compressed(await this.#rendered(key, 'identity', render));
+      const page =
+        coding === 'identity'
+          ? await render()
+          : await compressed(await this.#rendered(key, 'identity', render));
       this.#cache.set(codedKey, page);
       return page;
     });
   }
 }
 
-async function renderProject(snapshot: Snapshot, form: Pick<PageForm, 'format' | 'depth'>): Promise<RenderedPage> {
-  const { detail, pathOf } = await snapshot.load();
-  const writing = { linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(form.depth, pathOf(file)) };
-  const text = await (form.format === 'json' ? writeJsonPageInSlices(detail, writing) : writeHtmlPageInSlices(detail, writing));
+async function renderProject(snapshot: Snapshot, form: PageForm): Promise<RenderedPage> {
+  const { detail: whole, pathOf } = await snapshot.load();
+  const detail = form.hideYanked ? withoutYanked(whole) : whole;
+  const writing = {
+    linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(form.depth, pathOf(file)),
+  };
+  const text = await (form.format === 'json'
+    ? writeJsonPageInSlices(detail, writing)
+    : writeHtmlPageInSlices(detail, writing));
   return rendering(Buffer.from(text), detail.lastSerial);
+}
+
+function withoutYanked(detail: ProjectDetail): ProjectDetail {
+  const files = detail.files.filter((file) => file.yanked === false);
+  return files.length === detail.files.length ? detail : { ...detail, versions: null, files };
 }
 
 /** Both forms of a project's static page, from what is held; `null` when nothing is. */

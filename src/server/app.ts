@@ -17,6 +17,8 @@ export interface AppOptions {
   /** `/`, or the prefix all routes share. */
   readonly basePath: string;
   readonly networkMode: RequestContext['networkMode'];
+  /** Whose pages leave out yanked files. */
+  readonly hideYanked: 'never' | 'setuptools' | 'always';
   readonly log: Logger;
   /** The numbers behind `/-/stats`. */
   readonly stats: () => unknown;
@@ -47,17 +49,30 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
-async function answer(options: AppOptions, route: Route, request: Request, response: Response): Promise<void> {
-  const context: RequestContext = { networkMode: options.networkMode, signal: goneSignal(response) };
+async function answer(
+  options: AppOptions,
+  route: Route,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const context: RequestContext = {
+    networkMode: options.networkMode,
+    signal: goneSignal(response),
+  };
   switch (route.kind) {
     case 'root': {
-      const wanted = negotiatePage(request, response, route.depth);
+      const wanted = negotiatePage(request, response, route.depth, options.hideYanked);
       sendPage(request, response, await options.pages.root(wanted.form, context), wanted);
       return;
     }
     case 'project': {
-      const wanted = negotiatePage(request, response, route.depth);
-      sendPage(request, response, await options.pages.project(route.project, wanted.form, context), wanted);
+      const wanted = negotiatePage(request, response, route.depth, options.hideYanked);
+      sendPage(
+        request,
+        response,
+        await options.pages.project(route.project, wanted.form, context),
+        wanted,
+      );
       return;
     }
     case 'file': {
@@ -86,7 +101,12 @@ function answerOwn(options: AppOptions, path: string, request: Request, response
       answerText(request, response, 200, 'ok');
       return;
     case 'ready':
-      answerText(request, response, options.isReady() ? 200 : 503, options.isReady() ? 'ready' : 'stopping');
+      answerText(
+        request,
+        response,
+        options.isReady() ? 200 : 503,
+        options.isReady() ? 'ready' : 'stopping',
+      );
       return;
     case 'stats': {
       response.setHeader('Cache-Control', 'no-store');
@@ -95,7 +115,9 @@ function answerOwn(options: AppOptions, path: string, request: Request, response
       return;
     }
     default:
-      throw new NotFoundError(`There is no page /-/${path}.`, { hint: 'Try /-/stats, /-/health or /-/ready.' });
+      throw new NotFoundError(`There is no page /-/${path}.`, {
+        hint: 'Try /-/stats, /-/health or /-/ready.',
+      });
   }
 }
 

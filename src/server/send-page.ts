@@ -9,6 +9,9 @@ import { noneMatchFails } from './conditional.ts';
 /** Every index answer depends on these request headers, refusals included. */
 const VARY = 'Accept, Accept-Encoding';
 
+/** Clients that install what is yanked: setuptools' own reader, which zc.buildout uses, too. */
+const IGNORES_YANKED = /^setuptools\//;
+
 /** What the client wants of a page: its form and the content type to call it by. */
 export interface WantedPage {
   readonly form: PageForm;
@@ -16,18 +19,40 @@ export interface WantedPage {
 }
 
 /** @throws NotAcceptableError when no representation fits */
-export function negotiatePage(request: IncomingMessage, response: ServerResponse, depth: number): WantedPage {
-  response.setHeader('Vary', VARY);
+export function negotiatePage(
+  request: IncomingMessage,
+  response: ServerResponse,
+  depth: number,
+  hideYanked: 'never' | 'setuptools' | 'always',
+): WantedPage {
+  response.setHeader('Vary', hideYanked === 'setuptools' ? `${VARY}, User-Agent` : VARY);
   const type = negotiate(request.headers.accept, formatParameter(request.url ?? ''))?.type;
   if (type === undefined) {
-    throw new NotAcceptableError(`None of the offered types is acceptable. Offered: ${PAGE_TYPES.join(', ')}.`);
+    throw new NotAcceptableError(
+      `None of the offered types is acceptable. Offered: ${PAGE_TYPES.join(', ')}.`,
+    );
   }
   const coding = negotiateCoding(headerText(request.headers['accept-encoding']));
-  return { form: { format: type === JSON_TYPE ? 'json' : 'html', coding, depth }, contentType: contentTypeOf(type) };
+  const isBlindToYanked =
+    hideYanked === 'setuptools' && IGNORES_YANKED.test(request.headers['user-agent'] ?? '');
+  return {
+    form: {
+      format: type === JSON_TYPE ? 'json' : 'html',
+      coding,
+      depth,
+      hideYanked: hideYanked === 'always' || isBlindToYanked,
+    },
+    contentType: contentTypeOf(type),
+  };
 }
 
 /** Sends a ready page, or 304 when the client has it. */
-export function sendPage(request: IncomingMessage, response: ServerResponse, page: ReadyPage, wanted: WantedPage): void {
+export function sendPage(
+  request: IncomingMessage,
+  response: ServerResponse,
+  page: ReadyPage,
+  wanted: WantedPage,
+): void {
   response.setHeader('Cache-Control', 'max-age=0, must-revalidate');
   response.setHeader('ETag', page.etag);
   response.setHeader('Cache-Status', pageCacheStatus(page.freshness));
@@ -52,7 +77,9 @@ function contentTypeOf(type: PageType): string {
 
 function formatParameter(target: string): string | undefined {
   const query = target.indexOf('?');
-  return query < 0 ? undefined : (new URLSearchParams(target.slice(query + 1)).get('format') ?? undefined);
+  return query < 0
+    ? undefined
+    : (new URLSearchParams(target.slice(query + 1)).get('format') ?? undefined);
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

@@ -25,7 +25,12 @@ describe('the settings without any source', () => {
       preferOffline: false,
       officialIndex: 'allowed',
       whenUnreachable: 'cached-only',
-      index: { ttlMs: 600_000, negativeTtlMs: 60_000, hideYanked: 'never' },
+      index: {
+        ttlMs: 600_000,
+        negativeTtlMs: 60_000,
+        hideYanked: 'never',
+        withoutDigest: 'first-use',
+      },
       upstreams: [
         {
           name: 'pypi',

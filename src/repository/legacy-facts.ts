@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import { readLegacyJsonInSlices } from '../simple/read-legacy-json.ts';
+import type { LegacyFacts } from '../simple/read-legacy-json.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+/** After an upstream has answered for several projects that it has no legacy JSON, it is not asked for so long. */
+const LACKS_FOR_MS = 3_600_000;
+const LACKS_AFTER_MISSES = 3;
+
+/** The legacy JSON of a project, read. */
+export interface FetchedFacts {
+  readonly facts: LegacyFacts;
+  /** Tells one document from another. */
+  readonly digest: string;
+}
+
+/**
+ * The legacy JSON API of an upstream (`/pypi/<name>/json` beside `/simple/`), which knows sizes, upload
+ * times and metadata digests that a plain HTML page does not.
+ */
+export class LegacyFactsSource {
+  readonly #upstream: Upstream;
+  readonly #baseUrl: URL | null;
+  readonly #maxBytes: number;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #misses = 0;
+  #lacksUntil = -Infinity;
+  #isExpected = false;
+
+  constructor(
+    upstream: Upstream,
+    maxBytes: number,
+    env: { readonly clock: Clock; readonly log: Logger },
+  ) {
+    this.#upstream = upstream;
+    this.#maxBytes = maxBytes;
+    this.#clock = env.clock;
+    this.#log = env.log;
+    this.#baseUrl = /\/simple\/$/.test(new URL(upstream.url).pathname)
+      ? new URL('../pypi/', upstream.url)
+      : null;
+  }
+
+  /** Whether pages of this upstream have needed it, and it had it: then it is worth asking ahead. */
+  get isExpected(): boolean {
+    return this.#isExpected && this.#clock.monotonic() >= this.#lacksUntil;
+  }
+
+  /** The facts, or `null` when there are none to be had now. Never throws. */
+  async fetch(project: ProjectName): Promise<FetchedFacts | null> {
+    if (this.#baseUrl === null || this.#clock.monotonic() < this.#lacksUntil) return null;
+    try {
+      const url = new URL(`${project}/json`, this.#baseUrl).href;
+      const answer = await this.#upstream.fetchSmall(url, {
+        maxBytes: this.#maxBytes,
+        accept: 'application/json',
+      });
+      if (answer.status === 404) return this.#miss();
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(answer.body);
+      const facts = await readLegacyJsonInSlices(text, project);
+      this.#misses = 0;
+      this.#isExpected = true;
+      return { facts, digest: createHash('sha256').update(text).digest('hex').slice(0, 16) };
+    } catch (error) {
+      this.#log.debug('no legacy JSON', {
+        project,
+        upstream: this.#upstream.name,
+        reason: messageOf(error),
+      });
+      return this.#miss();
+    }
+  }
+
+  #miss(): null {
+    if (++this.#misses >= LACKS_AFTER_MISSES) {
+      this.#misses = 0;
+      this.#isExpected = false;
+      this.#lacksUntil = this.#clock.monotonic() + LACKS_FOR_MS;
+    }
+    return null;
+  }
+}

@@ -1,0 +1,133 @@
+import { LRUCache } from 'lru-cache';
+import type { ProjectName } from '../packaging/names.ts';
+import type { DistributionFile, Hashes } from '../simple/model.ts';
+import type { HeldFile, PageRow } from '../store/catalog.ts';
+import { mirrorPathOf } from '../store/mirror-path.ts';
+import type { Store } from '../store/store.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { ServedProject } from './repository.ts';
+
+/** Pages kept in memory for the file requests that follow a page: about so many bytes of JSON. */
+const LOADED_BYTES = 32 * 1024 * 1024;
+
+/** A stored page as it is served. */
+export interface LoadedPage {
+  readonly served: ServedProject;
+  readonly sizeBytes: number;
+  /** Whether what is held (or was seen first) shows in it, so that a new file makes a new revision. */
+  readonly dependsOnHoldings: boolean;
+}
+
+/** What of the store shows in a page. */
+interface Holdings {
+  readonly files: ReadonlyMap<string, HeldFile>;
+  /** sha256 of held core metadata, by the path of its file. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/**
+ * Makes served pages out of stored ones: every file gets its place in the mirror; files that may not be
+ * fetched are left out unless held; missing digests are filled in from what was seen first; core
+ * metadata is advertised where it can be served and never where it was found wrong.
+ */
+export class StoredPages {
+  readonly #upstream: Upstream;
+  readonly #store: Store;
+  readonly #loaded = new LRUCache<string, LoadedPage>({
+    maxSize: LOADED_BYTES,
+    sizeCalculation: (page) => Math.max(1, page.sizeBytes),
+  });
+
+  constructor(upstream: Upstream, store: Store) {
+    this.#upstream = upstream;
+    this.#store = store;
+  }
+
+  /** What is known of the page without reading it again. */
+  peek(row: PageRow): LoadedPage | undefined {
+    return this.#loaded.get(keyOf(row));
+  }
+
+  /** The page; `undefined` when its file is gone. */
+  async load(project: ProjectName, row: PageRow): Promise<LoadedPage | undefined> {
+    const present = this.#loaded.get(keyOf(row));
+    if (present !== undefined && !present.dependsOnHoldings) return present;
+    const stored = await this.#store.pages.read(this.#upstream.name, project);
+    if (stored === undefined) return undefined;
+    const holdings = this.#holdings(project);
+    const files: DistributionFile[] = [];
+    const paths = new Map<DistributionFile, string>();
+    let dependsOnHoldings = false;
+    for (const entry of stored.detail.files) {
+      const path = mirrorPathOf(this.#upstream.name, this.#upstream.url, entry.url);
+      if (path === undefined) continue;
+      if (!this.#upstream.mayFetch(entry.url)) {
+        dependsOnHoldings = true;
+        if (!holdings.files.has(path)) continue;
+      }
+      if (entry.hashes['sha256'] === undefined || mayGainMetadata(entry)) dependsOnHoldings = true;
+      const file = this.#served(entry, path, holdings);
+      files.push(file);
+      paths.set(file, path);
+    }
+    const page: LoadedPage = {
+      served: { detail: { ...stored.detail, files }, pathOf: (file) => paths.get(file) ?? '' },
+      sizeBytes: row.sizeBytes,
+      dependsOnHoldings,
+    };
+    this.#loaded.set(keyOf(row), page);
+    return page;
+  }
+
+  #served(entry: DistributionFile, path: string, holdings: Holdings): DistributionFile {
+    const hashes = this.#hashes(entry, path, holdings);
+    const coreMetadata = this.#coreMetadata(entry, path, holdings);
+    if (hashes === entry.hashes && coreMetadata === entry.coreMetadata) return entry;
+    const sizeBytes = entry.sizeBytes ?? holdings.files.get(path)?.sizeBytes ?? null;
+    return { ...entry, hashes, coreMetadata, sizeBytes };
+  }
+
+  /** A file without a listed digest is held to the one it had when it was fetched first. */
+  #hashes(entry: DistributionFile, path: string, holdings: Holdings): Hashes {
+    if (entry.hashes['sha256'] !== undefined) return entry.hashes;
+    const sha256 =
+      holdings.files.get(path)?.sha256 ??
+      this.#store.records.firstSeen(this.#upstream.name, path)?.sha256;
+    return sha256 === undefined ? entry.hashes : { ...entry.hashes, sha256 };
+  }
+
+  #coreMetadata(entry: DistributionFile, path: string, holdings: Holdings): boolean | Hashes {
+    const held = holdings.metadata.get(path);
+    if (held !== undefined) {
+      const listed = typeof entry.coreMetadata === 'object' ? entry.coreMetadata : undefined;
+      return listed?.['sha256'] === held ? listed : { sha256: held };
+    }
+    if (entry.coreMetadata === false) return false;
+    return this.#store.records.isWithdrawn(this.#upstream.name, path) ? false : entry.coreMetadata;
+  }
+
+  #holdings(project: ProjectName): Holdings {
+    const rows = this.#store.catalog
+      .filesOf(project)
+      .filter((row) => row.upstream === this.#upstream.name);
+    return {
+      files: new Map(rows.map((row) => [row.path, row])),
+      metadata: new Map(
+        rows
+          .filter((row) => row.kind === 'metadata')
+          .map((row) => [row.path.slice(0, -'.metadata'.length), row.sha256]),
+      ),
+    };
+  }
+}
+
+/** Wheels whose index says nothing of core metadata get it advertised once it is held. */
+function mayGainMetadata(entry: DistributionFile): boolean {
+  return (
+    entry.filename.endsWith('.whl') && (entry.coreMetadata === false || entry.coreMetadata === true)
+  );
+}
+
+function keyOf(row: PageRow): string {
+  return `${row.project} ${row.bodyDigest}`;
+}
