@@ -154,8 +154,11 @@ function readFile(entry: unknown, gathering: FileGathering): DistributionFile | 
   };
 }
 
-/** The new name wins; PyPI itself writes the HTML attribute's name beside it (PEP 714). */
-function readCoreMetadata(entry: JsonObject): boolean | Hashes {
+/**
+ * What a file's entry says about its core metadata (PEP 714). The new name of the key wins; PyPI itself
+ * writes the HTML attribute's name beside it.
+ */
+export function readCoreMetadata(entry: JsonObject): boolean | Hashes {
   const value =
     entry['core-metadata'] ?? entry['dist-info-metadata'] ?? entry['data-dist-info-metadata'];
   if (!isJsonObject(value)) return value === true;

@@ -43,6 +43,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'proper-lockfile': ['store'],
   htmlparser2: ['simple'],
   '@renovatebot/pep440': ['packaging'],
+  yauzl: ['packaging'],
   yaml: ['config'],
   zod: ['config'],
   'fastest-levenshtein': ['config'],
