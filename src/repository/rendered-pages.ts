@@ -1,22 +1,40 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import { LRUCache } from 'lru-cache';
 import { NotFoundError, NotHeldOfflineError } from '../core/errors.ts';
 import { SingleFlight } from '../core/single-flight.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { relativeLink } from '../simple/link.ts';
 import type { ProjectDetail } from '../simple/model.ts';
+import type { PageCoding } from '../simple/negotiate.ts';
 import { writeHtmlList, writeHtmlPageInSlices } from '../simple/write-html.ts';
 import { writeJsonList, writeJsonPageInSlices } from '../simple/write-json.ts';
 import type { Freshness, Repository, RequestContext, Snapshot } from './repository.ts';
 
-const gzipAsync = promisify(gzip);
+type Compress = (body: Buffer) => Promise<Buffer>;
+
+/** How each coding is made, best first. zstd needs Node 22.15. */
+const COMPRESSORS: ReadonlyMap<Exclude<PageCoding, 'identity'>, Compress> = compressors();
+
+/** The codings this runtime can make, best first. */
+export const PAGE_CODINGS: readonly Exclude<PageCoding, 'identity'>[] = [...COMPRESSORS.keys()];
+
+function compressors(): Map<Exclude<PageCoding, 'identity'>, Compress> {
+  const made = new Map<Exclude<PageCoding, 'identity'>, Compress>();
+  const { zstdCompress } = zlib as {
+    zstdCompress?: (body: Buffer, done: (error: Error | null, coded: Buffer) => void) => void;
+  };
+  if (zstdCompress !== undefined) made.set('zstd', promisify(zstdCompress));
+  const gzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gzip);
+  made.set('gzip', (body) => gzip(body, { level: 6 }));
+  return made;
+}
 
 /** Which bytes of a page are wanted. */
 export interface PageForm {
   readonly format: 'html' | 'json';
-  readonly coding: 'identity' | 'gzip';
+  readonly coding: PageCoding;
   /** Folders between the mirror's root and the page: links are relative. */
   readonly depth: number;
   /** Leaves yanked files out: for clients that would install them (PEP 592 asks installers not to). */
@@ -26,6 +44,8 @@ export interface PageForm {
 /** A page, ready to be sent. */
 export interface ReadyPage {
   readonly body: Buffer;
+  /** What the body is coded with; small pages are not, whatever was wanted. */
+  readonly coding: PageCoding;
   /** Strong, of this representation and coding. */
   readonly etag: string;
   readonly lastSerial: number | null;
@@ -34,6 +54,7 @@ export interface ReadyPage {
 
 interface RenderedPage {
   readonly body: Buffer;
+  readonly coding: PageCoding;
   readonly etag: string;
   readonly lastSerial: number | null;
 }
@@ -74,7 +95,7 @@ export class RenderedPages {
     const { projects } = await this.#inner.projectList(context);
     const text = form.format === 'json' ? writeJsonList(projects) : writeHtmlList(projects);
     const identity = rendering(Buffer.from(text), null);
-    const page = form.coding === 'gzip' ? await compressed(identity) : identity;
+    const page = form.coding === 'identity' ? identity : await compressed(identity, form.coding);
     return { ...page, freshness: { status: 'hit', detail: null } };
   }
 
@@ -90,7 +111,7 @@ export class RenderedPages {
       const page =
         coding === 'identity'
           ? await render()
-          : await compressed(await this.#rendered(key, 'identity', render));
+          : await compressed(await this.#rendered(key, 'identity', render), coding);
       this.#cache.set(codedKey, page);
       return page;
     });
@@ -140,12 +161,20 @@ export function renderStaticRoot(projects: readonly ProjectName[]): { html: stri
 
 function rendering(body: Buffer, lastSerial: number | null): RenderedPage {
   const digest = createHash('sha256').update(body).digest('base64url').slice(0, 22);
-  return { body, etag: `"${digest}"`, lastSerial };
+  return { body, coding: 'identity', etag: `"${digest}"`, lastSerial };
 }
 
-/** The same page, gzipped; small pages stay as they are. */
-async function compressed(page: RenderedPage): Promise<RenderedPage> {
-  if (page.body.length < LEAST_COMPRESSED_BYTES) return page;
-  const body = await gzipAsync(page.body, { level: 6 });
-  return { ...page, body, etag: `${page.etag.slice(0, -1)}-gzip"` };
+/** The same page, coded; small pages stay as they are. */
+async function compressed(
+  page: RenderedPage,
+  coding: Exclude<PageCoding, 'identity'>,
+): Promise<RenderedPage> {
+  const compress = COMPRESSORS.get(coding);
+  if (page.body.length < LEAST_COMPRESSED_BYTES || compress === undefined) return page;
+  return {
+    ...page,
+    body: await compress(page.body),
+    coding,
+    etag: `${page.etag.slice(0, -1)}-${coding}"`,
+  };
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NotAcceptableError } from '../core/errors.ts';
+import { PAGE_CODINGS } from '../repository/rendered-pages.ts';
 import type { PageForm, ReadyPage } from '../repository/rendered-pages.ts';
 import { JSON_TYPE, PAGE_TYPES, negotiate, negotiateCoding } from '../simple/negotiate.ts';
 import type { PageType } from '../simple/negotiate.ts';
@@ -32,7 +33,7 @@ export function negotiatePage(
       `None of the offered types is acceptable. Offered: ${PAGE_TYPES.join(', ')}.`,
     );
   }
-  const coding = negotiateCoding(headerText(request.headers['accept-encoding']));
+  const coding = negotiateCoding(headerText(request.headers['accept-encoding']), PAGE_CODINGS);
   const isBlindToYanked =
     hideYanked === 'setuptools' && IGNORES_YANKED.test(request.headers['user-agent'] ?? '');
   return {
@@ -66,7 +67,7 @@ export function sendPage(
   response.setHeader('Content-Length', page.body.length);
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
-  if (page.etag.endsWith('-gzip"')) response.setHeader('Content-Encoding', 'gzip');
+  if (page.coding !== 'identity') response.setHeader('Content-Encoding', page.coding);
   response.end(request.method === 'HEAD' ? undefined : page.body);
 }
 

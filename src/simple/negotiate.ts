@@ -14,7 +14,7 @@ export interface NegotiatedPage {
 }
 
 /** The content coding to answer with. */
-export type PageCoding = 'identity' | 'gzip';
+export type PageCoding = 'identity' | 'gzip' | 'zstd';
 
 /** All content types that pages are served in, for the body of a 406. */
 export const PAGE_TYPES: readonly PageType[] = [JSON_TYPE, HTML_TYPE, LEGACY_HTML_TYPE];
@@ -63,14 +63,21 @@ export function negotiate(
 }
 
 /**
- * The content coding that fits an Accept-Encoding header (RFC 9110 §12.5.3). Identity when the header
- * is absent, and when nothing that we have is acceptable.
+ * The content coding that fits an Accept-Encoding header best (RFC 9110 §12.5.3); of equal weights the
+ * first of `available`. Identity when the header is absent, and when nothing that we have is acceptable.
  */
-export function negotiateCoding(acceptEncoding: string | undefined): PageCoding {
+export function negotiateCoding(
+  acceptEncoding: string | undefined,
+  available: readonly Exclude<PageCoding, 'identity'>[] = ['gzip'],
+): PageCoding {
   const weights = readMembers(acceptEncoding ?? '');
-  const gzip = weights.get('gzip') ?? weights.get('x-gzip') ?? weights.get('*') ?? 0;
-  const identity = weights.get('identity') ?? 0;
-  return gzip > 0 && gzip >= identity ? 'gzip' : 'identity';
+  let best: { coding: PageCoding; weight: number } = { coding: 'identity', weight: 0 };
+  for (const coding of available) {
+    const alias = coding === 'gzip' ? weights.get('x-gzip') : undefined;
+    const weight = weights.get(coding) ?? alias ?? weights.get('*') ?? 0;
+    if (weight > best.weight) best = { coding, weight };
+  }
+  return best.weight >= (weights.get('identity') ?? 0) ? best.coding : 'identity';
 }
 
 /** An unencoded `+` in a query string arrives as a space. */
