@@ -15,6 +15,8 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
 import { CachedRepository } from './repository/cached-repository.ts';
+import { LegacyDocuments } from './repository/legacy-documents.ts';
+import { ProvenanceSource } from './repository/provenance.ts';
 import { PriorityRepository } from './repository/priority-repository.ts';
 import {
   RenderedPages,
@@ -133,6 +135,9 @@ export async function serveMirror(
   const app = createApp({
     pages: mirror.pages,
     repository: mirror.repository,
+    legacy: new LegacyDocuments(mirror.repository),
+    provenance: new ProvenanceSource(mirror.repository, mirror.upstreams),
+    trustProxy: config.trustProxy,
     basePath: config.basePath,
     networkMode: config.offline ? 'offline' : 'normal',
     hideYanked: config.index.hideYanked,

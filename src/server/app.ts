@@ -1,22 +1,29 @@
+import type { RequestListener } from 'node:http';
 import express from 'express';
-import type { Express, NextFunction, Request, Response } from 'express';
+import type { Express, Request, Response } from 'express';
 import { NotFoundError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import type { LegacyDocuments } from '../repository/legacy-documents.ts';
+import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
 import type { Repository, RequestContext } from '../repository/repository.ts';
 import { answerError, answerText } from './answer-errors.ts';
 import { parseRoute } from './route.ts';
 import type { Route } from './route.ts';
 import { sendFile } from './send-file.ts';
-import { negotiatePage, sendPage } from './send-page.ts';
+import { negotiatePage, sendDocument, sendPage } from './send-page.ts';
 
 /** What the HTTP side asks and tells. */
 export interface AppOptions {
   readonly pages: RenderedPages;
   readonly repository: Repository;
+  readonly legacy: LegacyDocuments;
+  readonly provenance: ProvenanceSource;
   /** `/`, or the prefix all routes share. */
   readonly basePath: string;
   readonly networkMode: RequestContext['networkMode'];
+  /** Peers whose `X-Forwarded-*` headers are believed. */
+  readonly trustProxy: readonly string[];
   /** Whose pages leave out yanked files. */
   readonly hideYanked: 'never' | 'setuptools' | 'always';
   readonly log: Logger;
@@ -30,23 +37,37 @@ export interface AppOptions {
 const READ_METHODS = new Set(['GET', 'HEAD']);
 
 /** All routes. Needs the guards of `http-server.ts` in front of it. */
-export function createApp(options: AppOptions): Express {
+export function createApp(options: AppOptions): RequestListener {
+  const app = routes(options);
+  // Express's own last word would be a page of HTML: for targets that it cannot parse, too.
+  return (request, response) =>
+    app(request as Request, response as Response, (error?: unknown) => {
+      const reason = error ?? new NotFoundError('There is nothing at this address.');
+      answerError(reason, request, response, options.log);
+    });
+}
+
+function routes(options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('trust proxy', [...options.trustProxy]);
   app.use(async (request: Request, response: Response) => {
     const route = parseRoute(request.url, options.basePath);
     if (!READ_METHODS.has(request.method)) {
       response.setHeader('Allow', 'GET, HEAD');
+      // Nobody reads its body; closing spares both sides the rest of it.
+      if (hasBody(request)) response.setHeader('Connection', 'close');
       answerText(request, response, 405, `${request.method} is not possible here.`);
       return;
     }
     await answer(options, route, request, response);
   });
-  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
-    answerError(error, request, response, options.log);
-  });
   return app;
+}
+
+function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 async function answer(
@@ -79,6 +100,22 @@ async function answer(
       const source = await options.repository.file(route.path, context);
       const sent = await sendFile(request, response, source, context.signal);
       if (request.method === 'GET') options.onFileServed(source.origin, sent);
+      return;
+    }
+    case 'legacy-json': {
+      const { project, version } = route;
+      const root = `${originOf(request)}${options.basePath === '/' ? '' : options.basePath}/`;
+      const page = await options.legacy.document(project, version, root, context);
+      sendDocument(request, response, page, 'application/json');
+      return;
+    }
+    case 'provenance': {
+      const found = await options.provenance.provenance(route.project, route.filename, context);
+      response.setHeader('Cache-Control', 'public, max-age=3600');
+      response.setHeader('Content-Type', found.contentType);
+      response.setHeader('Content-Length', found.body.length);
+      response.setHeader('X-Content-Type-Options', 'nosniff');
+      response.end(request.method === 'HEAD' ? undefined : found.body);
       return;
     }
     case 'redirect':
@@ -119,6 +156,21 @@ function answerOwn(options: AppOptions, path: string, request: Request, response
         hint: 'Try /-/stats, /-/health or /-/ready.',
       });
   }
+}
+
+/**
+ * How the client reached us. The Host is one of ours: the guard has seen it. Only the legacy JSON needs
+ * absolute URLs; links in pages are relative.
+ */
+function originOf(request: Request): string {
+  const forwarded = request.app.get('trust proxy fn') as
+    | ((address: string, hop: number) => boolean)
+    | undefined;
+  const isTrusted = forwarded?.(request.socket.remoteAddress ?? '', 0) === true;
+  const host =
+    (isTrusted ? request.headers['x-forwarded-host'] : undefined) ?? request.headers.host;
+  const scheme = isTrusted && request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
+  return `${scheme}://${String(host ?? 'localhost')}`;
 }
 
 /** Aborts when the client has left before its answer was complete. */

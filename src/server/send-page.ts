@@ -47,12 +47,22 @@ export function negotiatePage(
   };
 }
 
-/** Sends a ready page, or 304 when the client has it. */
+/** Sends a ready index page, or 304 when the client has it. */
 export function sendPage(
   request: IncomingMessage,
   response: ServerResponse,
   page: ReadyPage,
   wanted: WantedPage,
+): void {
+  sendDocument(request, response, page, wanted.contentType);
+}
+
+/** Sends any ready document likewise. */
+export function sendDocument(
+  request: IncomingMessage,
+  response: ServerResponse,
+  page: ReadyPage,
+  contentType: string,
 ): void {
   response.setHeader('Cache-Control', 'max-age=0, must-revalidate');
   response.setHeader('ETag', page.etag);
@@ -63,7 +73,7 @@ export function sendPage(
     response.end();
     return;
   }
-  response.setHeader('Content-Type', wanted.contentType);
+  response.setHeader('Content-Type', contentType);
   response.setHeader('Content-Length', page.body.length);
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
