@@ -67,17 +67,16 @@ function readFields(bytes: Uint8Array): ReadonlyMap<string, readonly string[]> {
   for (const line of headLines(bytes)) {
     if (/^[ \t]/.test(line)) {
       const last = values?.pop();
-      if (last !== undefined) values?.push(`${last}\n${line}`);
+      if (last !== undefined) values?.push(`${last} ${line.trim()}`);
       continue;
     }
     const [, name, value] = FIELD.exec(line) ?? [];
     // Python's reader takes a line of another form for the beginning of the body.
     if (name === undefined || value === undefined) break;
     values = fields.get(name.toLowerCase()) ?? [];
-    values.push(value);
+    values.push(value.trim());
     fields.set(name.toLowerCase(), values);
   }
-  for (const [name, found] of fields) fields.set(name, found.map(unfold));
   return fields;
 }
 
@@ -93,10 +92,6 @@ function* headLines(bytes: Uint8Array): Generator<string, void, undefined> {
     yield line;
     start = end + 1;
   }
-}
-
-function unfold(value: string): string {
-  return value.replace(/\s*\n\s*/g, ' ').trim();
 }
 
 /** Old setuptools wrote `UNKNOWN` where it knew nothing. */

@@ -45,6 +45,7 @@ export function readWheelMetadata(
     return Promise.reject(new IntegrityError(`${JSON.stringify(filename)} is no name of a wheel.`));
   }
   const directoryLimits = {
+    wanted: '.dist-info',
     maxDirectoryBytes: limits.maxDirectoryBytes ?? MAX_DIRECTORY_BYTES,
     maxEntries: limits.maxEntries ?? MAX_ENTRIES,
   };

@@ -11,8 +11,10 @@ import { gathered, type GatheredAccess, type RandomAccess } from './random-acces
  * show one thing to us and another to an installer. What two readers could take differently is refused.
  */
 
-/** What an archive may ask of us. */
+/** What an archive may ask of us, and what we want of it. */
 export interface DirectoryLimits {
+  /** Only entries whose name contains this are kept; ASCII. All are checked. */
+  readonly wanted: string;
   readonly maxDirectoryBytes: number;
   readonly maxEntries: number;
 }
@@ -35,8 +37,16 @@ export interface ZipEntry {
 export interface OpenZip {
   readonly access: GatheredAccess;
   readonly file: ZipFile;
-  /** In the order of the file. */
+  /** The wanted ones, in the order of the file. */
   readonly entries: readonly ZipEntry[];
+}
+
+/** A member's place in the file; the entry only of those that are wanted, to spare memory. */
+interface Place {
+  readonly start: number;
+  /** At the least: a local header may be longer than its entry tells. */
+  readonly end: number;
+  readonly raw: Entry | undefined;
 }
 
 const END_SIGNATURE_64 = 0x06064b50;
@@ -120,17 +130,17 @@ async function readEntries(
   checkExtent(extent, limits);
   // Once for all entries, which the library then reads one by one.
   await readSpan(access, extent.start, extent.end);
-  const raws: Entry[] = [];
+  const places: Place[] = [];
   for await (const raw of file.eachEntry()) {
     if (cursorOf(file) > extent.end) break;
     checkEntry(raw);
-    raws.push(raw);
-    if (raws.length % ENTRIES_IN_STEP === 0) await setImmediate();
+    places.push(placeOf(raw, raw.fileNameRaw.includes(limits.wanted)));
+    if (places.length % ENTRIES_IN_STEP === 0) await setImmediate();
   }
-  if (raws.length !== extent.count || cursorOf(file) !== extent.end) {
+  if (places.length !== extent.count || cursorOf(file) !== extent.end) {
     throw new IntegrityError('The directory of the archive does not end where it should.');
   }
-  return layOut(raws, extent.start);
+  return layOut(places, extent.start);
 }
 
 /**
@@ -209,26 +219,30 @@ function checkEntry(raw: Entry): void {
   }
 }
 
-/** Members in the order of the file; none may share bytes with another or with the directory. */
-function layOut(raws: readonly Entry[], directoryStart: number): readonly ZipEntry[] {
-  const sorted = raws.toSorted(
-    (left, right) => left.relativeOffsetOfLocalHeader - right.relativeOffsetOfLocalHeader,
-  );
-  return sorted.map((raw, index) => {
-    const start = raw.relativeOffsetOfLocalHeader;
-    const limit = sorted[index + 1]?.relativeOffsetOfLocalHeader ?? directoryStart;
-    if (start + LOCAL_HEADER_BYTES + raw.fileNameLength + raw.compressedSize > limit) {
-      throw new IntegrityError('Members of the archive overlap.');
-    }
-    return {
+function placeOf(raw: Entry, isWanted: boolean): Place {
+  const start = raw.relativeOffsetOfLocalHeader;
+  const end = start + LOCAL_HEADER_BYTES + raw.fileNameLength + raw.compressedSize;
+  return { start, end, raw: isWanted ? raw : undefined };
+}
+
+/** The wanted entries in the order of the file; no member may share bytes with another or the directory. */
+function layOut(places: Place[], directoryStart: number): readonly ZipEntry[] {
+  places.sort((left, right) => left.start - right.start);
+  const entries: ZipEntry[] = [];
+  for (const [index, { start, end, raw }] of places.entries()) {
+    const limit = places[index + 1]?.start ?? directoryStart;
+    if (end > limit) throw new IntegrityError('Members of the archive overlap.');
+    if (raw === undefined) continue;
+    entries.push({
       name: raw.fileNameRaw.toString('latin1'),
       start,
       limit,
       compressedBytes: raw.compressedSize,
       sizeBytes: raw.uncompressedSize,
       raw,
-    };
-  });
+    });
+  }
+  return entries;
 }
 
 /** Where the library goes on reading the directory; its type declaration says boolean. */

@@ -8,7 +8,7 @@ import type { LegacyFacts, LegacyFile } from './legacy-facts.ts';
 import { readCoreMetadata } from './read-json.ts';
 import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
 
-export { enrich, type LegacyFacts, type LegacyFile } from './legacy-facts.ts';
+export { enrich, type LegacyFacts } from './legacy-facts.ts';
 
 /**
  * Reads a document of the legacy JSON API about `project`, of all its releases or of one. Entries that
