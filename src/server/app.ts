@@ -167,10 +167,13 @@ function originOf(request: Request): string {
     | ((address: string, hop: number) => boolean)
     | undefined;
   const isTrusted = forwarded?.(request.socket.remoteAddress ?? '', 0) === true;
-  const host =
-    (isTrusted ? request.headers['x-forwarded-host'] : undefined) ?? request.headers.host;
+  const forwardedHost = isTrusted ? request.headers['x-forwarded-host'] : undefined;
+  // Of several proxies the first one is the client's.
+  const host = String(forwardedHost ?? request.headers.host ?? 'localhost')
+    .split(',')[0]
+    ?.trim();
   const scheme = isTrusted && request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
-  return `${scheme}://${String(host ?? 'localhost')}`;
+  return `${scheme}://${host}`;
 }
 
 /** Aborts when the client has left before its answer was complete. */

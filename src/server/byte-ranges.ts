@@ -1,7 +1,7 @@
 import { RangeNotSatisfiableError } from '../core/errors.ts';
 import type { ByteRange } from '../repository/repository.ts';
 
-const ONE_RANGE = /^bytes=[ \t]*(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))[ \t]*$/;
+const ONE_RANGE = /^bytes=[ \t]*(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))[ \t]*$/i;
 
 /**
  * The range a `Range` header asks for; `null` when the whole file is to be sent: no header, another

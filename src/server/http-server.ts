@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import { unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import proxyAddr from 'proxy-addr';
@@ -13,9 +13,11 @@ export interface HttpServerOptions {
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   readonly unix: string | null;
   readonly allowedHosts: readonly string[];
-  /** Peers whose `X-Forwarded-Host` stands for the Host. */
+  /** Peers whose `X-Forwarded-Host` is held against the same rules as the Host. */
   readonly trustProxy: readonly string[];
   readonly log: Logger;
+  /** A client that takes nothing of what is ready for it is let go after this; 90 s by default. */
+  readonly stalledClientMs?: number;
 }
 
 /** A server that listens on every configured address. */
@@ -26,28 +28,37 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** A client that takes nothing of what is ready for it is let go after this. */
+const STALLED_CLIENT_MS = 90_000;
+
 /** Idle keep-alive connections end after this. Longer than clients keep theirs, so that none is cut. */
 const KEEP_ALIVE_MS = 75_000;
 
 /**
- * Listens, with the guards in front of every handler: one valid Host header that is ours, and a target in
- * origin form.
+ * Listens, with the guards in front of every handler: a target in origin form and, on TCP, one valid Host
+ * header that is ours.
  *
  * @throws ConfigurationError when an address cannot be listened on
  */
-export async function startHttpServer(options: HttpServerOptions, handler: RequestListener): Promise<HttpServer> {
-  const guard = createGuard(options, handler);
+export async function startHttpServer(
+  options: HttpServerOptions,
+  handler: RequestListener,
+): Promise<HttpServer> {
+  const stalledMs = options.stalledClientMs ?? STALLED_CLIENT_MS;
+  const prepared = preparing(handler);
+  const guarded = guardingHost(options, prepared);
   const servers: Server[] = [];
   const origins: string[] = [];
   try {
     for (const { host, port } of options.listen) {
-      const server = newServer(guard);
+      const server = newServer(guarded, stalledMs);
       await listening(server, { host, port }, `${host}:${port}`);
       servers.push(server);
       origins.push(originOf(server.address() as AddressInfo));
     }
     if (options.unix !== null) {
-      const server = newServer(handler);
+      // No browser can be led to a socket file, so its Host needs no guard.
+      const server = newServer(prepared, stalledMs);
       await removeDeadSocket(options.unix);
       await listening(server, { path: options.unix }, options.unix);
       servers.push(server);
@@ -59,62 +70,79 @@ export async function startHttpServer(options: HttpServerOptions, handler: Reque
   return { origins, close: (graceMs) => closeAll(servers, graceMs) };
 }
 
-function newServer(listener: RequestListener): Server {
+function newServer(listener: RequestListener, stalledMs: number): Server {
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: 20_000, requestTimeout: 60_000, maxHeaderSize: 32 * 1024 },
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: 20_000,
+      requestTimeout: 60_000,
+      connectionsCheckingInterval: 5_000,
+      maxHeaderSize: 32 * 1024,
+    },
     listener,
   );
   server.maxHeadersCount = 200;
+  server.setTimeout(stalledMs);
+  // No "100 Continue": who asks before sending a body gets the answer instead.
+  server.on('checkContinue', listener);
   return server;
 }
 
-function createGuard(options: HttpServerOptions, handler: RequestListener): RequestListener {
-  const isOurs = createHostGuard({
-    listenHosts: options.listen.map((address) => address.host),
-    allowedHosts: options.allowedHosts,
-  });
-  const isTrusted = proxyAddr.compile([...options.trustProxy]);
-  return (request: IncomingMessage, response: ServerResponse) => {
+/** What holds for every answer, whoever gives it. */
+function preparing(handler: RequestListener): RequestListener {
+  return (request, response) => {
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    // A write after the client has left is no news; without a listener it would end the process.
+    response.on('error', () => {});
+    // Silence may be ours (a fill that waits); only what lies unread is the client's.
+    response.on('timeout', (socket) => {
+      if (socket.writableLength > 0) socket.destroy();
+    });
     if (request.url === undefined || !request.url.startsWith('/')) {
       answerText(request, response, 400, 'The request target must be a path.');
-      return;
-    }
-    const hosts = hostHeaders(request);
-    if (hosts.length > 1) {
-      answerText(request, response, 400, 'A request has one Host header.');
-      return;
-    }
-    const host = forwardedHost(request, isTrusted) ?? hosts[0];
-    // HTTP/1.0 clients may send none; a browser, whose requests are the danger, always does.
-    if (host !== undefined && !isOurs(host)) {
-      answerText(
-        request,
-        response,
-        421,
-        `This mirror does not answer to the name in the Host header.\nIf it should, add the name to allowed_hosts in its configuration (or set WHEELCELLAR_ALLOWED_HOSTS).`,
-      );
       return;
     }
     handler(request, response);
   };
 }
 
-function hostHeaders(request: IncomingMessage): string[] {
-  const { rawHeaders } = request;
-  const hosts: string[] = [];
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() === 'host') hosts.push(rawHeaders[at + 1] ?? '');
-  }
-  return hosts;
+function guardingHost(options: HttpServerOptions, handler: RequestListener): RequestListener {
+  const isOurs = createHostGuard({
+    listenHosts: options.listen.map((address) => address.host),
+    allowedHosts: options.allowedHosts,
+  });
+  const isTrusted = proxyAddr.compile([...options.trustProxy]);
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const hosts = headerValues(request, 'host');
+    if (hosts.length > 1) {
+      answerText(request, response, 400, 'A request has one Host header.');
+      return;
+    }
+    // A page in a browser cannot choose the Host, but it can add the other: both must be ours.
+    if (isTrusted(request.socket.remoteAddress ?? '', 0)) {
+      const forwarded = headerValues(request, 'x-forwarded-host').join(',');
+      if (forwarded !== '') hosts.push(...forwarded.split(',').map((host) => host.trim()));
+    }
+    // HTTP/1.0 clients may send none; a browser, whose requests are the danger, always does.
+    if (!hosts.every(isOurs)) {
+      answerText(request, response, 421, NOT_OUR_HOST);
+      return;
+    }
+    handler(request, response);
+  };
 }
 
-function forwardedHost(
-  request: IncomingMessage,
-  isTrusted: (address: string, hop: number) => boolean,
-): string | undefined {
-  const forwarded = request.headers['x-forwarded-host'];
-  if (typeof forwarded !== 'string' || !isTrusted(request.socket.remoteAddress ?? '', 0)) return undefined;
-  return forwarded.split(',')[0]?.trim();
+const NOT_OUR_HOST = `This mirror does not answer to the name in the Host header.
+If it should, add the name to allowed_hosts in its configuration (or set WHEELCELLAR_ALLOWED_HOSTS).`;
+
+/** All values of a header, each by itself: `headers` keeps the first Host only. */
+function headerValues(request: IncomingMessage, wanted: string): string[] {
+  const { rawHeaders } = request;
+  const values: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.toLowerCase() === wanted) values.push(rawHeaders[at + 1] ?? '');
+  }
+  return values;
 }
 
 async function listening(
@@ -131,7 +159,8 @@ async function listening(
 function explainListenFailure(name: string, error: Error): ConfigurationError {
   const code = codeOf(error);
   const hints: Record<string, string> = {
-    EADDRINUSE: 'Another program listens there. Is Wheelcellar running already? Choose another with --listen.',
+    EADDRINUSE:
+      'Another program listens there. Is Wheelcellar running already? Choose another with --listen.',
     EACCES: 'Ports below 1024 need privileges. Choose a higher one with --listen.',
     EADDRNOTAVAIL: 'This machine does not have that address.',
   };
@@ -142,7 +171,7 @@ function explainListenFailure(name: string, error: Error): ConfigurationError {
   });
 }
 
-/** A socket file that nobody answers on is left over from a process that was killed. */
+/** A socket file on which nobody answers is left over from a process that was killed. */
 async function removeDeadSocket(path: string): Promise<void> {
   const code = await new Promise<string | undefined>((resolve) => {
     const socket = connect({ path });
@@ -152,7 +181,8 @@ async function removeDeadSocket(path: string): Promise<void> {
     });
     socket.once('error', (error) => resolve(codeOf(error)));
   });
-  if (code === 'ECONNREFUSED') unlinkSync(path);
+  // Connecting to an ordinary file is refused, too: that one is somebody's.
+  if (code === 'ECONNREFUSED' && lstatSync(path).isSocket()) unlinkSync(path);
 }
 
 function originOf({ address, family, port }: AddressInfo): string {
@@ -166,8 +196,11 @@ async function closeAll(servers: readonly Server[], graceMs: number): Promise<vo
       (server) =>
         new Promise<void>((resolve) => {
           const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+          // Connections that were busy become idle one by one.
+          const sweep = setInterval(() => server.closeIdleConnections(), 50);
           server.close(() => {
             clearTimeout(timer);
+            clearInterval(sweep);
             resolve();
           });
           server.closeIdleConnections();

@@ -9,6 +9,12 @@ export type Route =
   | { readonly kind: 'root'; readonly depth: number }
   | { readonly kind: 'project'; readonly project: ProjectName; readonly depth: number }
   | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 'legacy-json';
+      readonly project: ProjectName;
+      readonly version: string | null;
+    }
+  | { readonly kind: 'provenance'; readonly project: ProjectName; readonly filename: string }
   | { readonly kind: 'redirect'; readonly location: string }
   | { readonly kind: 'own'; readonly path: string }
   | { readonly kind: 'unknown' };
@@ -41,9 +47,13 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 const UNKNOWN: Route = { kind: 'unknown' };
 
+/** Pages lie at most so deep: each depth is a page of its own in memory. */
+const DEEPEST = 12;
+
 /**
  * Reads a request target (path and query). Every segment is decoded exactly once; doubled slashes count
- * as one, since pipenv asks for `simple//name/`.
+ * as one, since pipenv asks for `simple//name/`. They do count for relative links, where clients take
+ * each slash for a folder.
  */
 export function parseRoute(target: string, basePath: string): Route {
   const query = target.indexOf('?');
@@ -51,44 +61,107 @@ export function parseRoute(target: string, basePath: string): Route {
   const search = query < 0 ? '' : target.slice(query);
   const below = belowBase(rawPath, basePath);
   if (below === undefined) return UNKNOWN;
-  const raw = below.split('/').filter((segment, at, all) => segment !== '' || at === all.length - 1);
-  const segments = raw.map(decodeSegment);
-  if (!segments.every((segment) => segment !== undefined)) return UNKNOWN;
-  const isFolder = segments.at(-1) === '';
-  const names = isFolder ? segments.slice(0, -1) : segments;
+  // Without its slash, the base's own page would have links that lead beside it.
+  if (below === null) return { kind: 'redirect', location: `${lastSegment(basePath)}/${search}` };
+  const raw = below.split('/');
+  const depth = raw.length - 1;
+  const names = raw.filter((segment) => segment !== '').map(decodeSegment);
+  if (!names.every((name) => name !== undefined) || depth > DEEPEST) return UNKNOWN;
+  const trailingSlashes = /\/*$/.exec(below)?.[0].length ?? 0;
+  const isFolder = trailingSlashes > 0 || names.length === 0;
   if (names[0] === '-') return { kind: 'own', path: names.slice(1).join('/') };
   if (names[0] === 'packages' && names.length > 2) {
     return isFolder ? UNKNOWN : { kind: 'file', path: names.join('/') };
   }
-  return indexRoute(names, isFolder, search);
+  if (!isFolder) return documentRoute(names) ?? folderRedirect(names, search);
+  return folderRoute(names, depth, trailingSlashes, search);
 }
 
-function indexRoute(names: readonly string[], isFolder: boolean, search: string): Route {
-  const root = INDEX_ROOTS.find((candidate) => candidate.every((segment, at) => names[at] === segment)) ?? [];
-  const rest = names.slice(root.length);
-  const [name, ...more] = rest;
-  if (more.length > 0) return UNKNOWN;
-  if (name === undefined) {
-    if (isFolder || root.length === 0) return { kind: 'root', depth: root.length };
-    return { kind: 'redirect', location: `${root.at(-1)}/${search}` };
+/**
+ * Documents beside the index: the legacy JSON (pip-tools asks for `/<name>/json`, too) and attestations
+ * (PEP 740).
+ */
+function documentRoute(names: readonly string[]): Route | undefined {
+  const [first = '', second = '', third = '', fourth = ''] = names;
+  const isJson = names.at(-1) === 'json';
+  const isMounted = first === 'pypi';
+  if (isJson && isMounted && (names.length === 3 || names.length === 4)) {
+    const project = parseProjectName(second);
+    const version = names.length === 4 ? third : null;
+    return project === undefined ? UNKNOWN : { kind: 'legacy-json', project, version };
   }
-  if (root.length === 0 && RESERVED.has(name)) return UNKNOWN;
-  const project = parseProjectName(name);
-  if (project === undefined) return UNKNOWN;
-  if (!isFolder) return { kind: 'redirect', location: `${project}/${search}` };
-  if (!isNormalized(name)) return { kind: 'redirect', location: `../${project}/${search}` };
-  return { kind: 'project', project, depth: root.length + 1 };
+  if (isJson && names.length === 2 && !RESERVED.has(first)) {
+    const project = parseProjectName(first);
+    return project === undefined ? UNKNOWN : { kind: 'legacy-json', project, version: null };
+  }
+  if (first === 'integrity' && names.length === 5 && names[4] === 'provenance') {
+    const project = parseProjectName(second);
+    return project === undefined ? UNKNOWN : { kind: 'provenance', project, filename: fourth };
+  }
+  return undefined;
 }
 
-/** The path without the prefix that all routes share; `undefined` when it does not have it. */
-function belowBase(path: string, basePath: string): string | undefined {
+/** The index that the names lie in, and what is asked for below it. */
+function mounted(names: readonly string[]): { isBare: boolean; rest: readonly string[] } {
+  const root = INDEX_ROOTS.find((mount) => mount.every((segment, at) => names[at] === segment));
+  const length = root?.length ?? 0;
+  return { isBare: length === 0, rest: names.slice(length) };
+}
+
+/** A page without the slash at its end: links in it would lead astray. */
+function folderRedirect(names: readonly string[], search: string): Route {
+  const { isBare, rest } = mounted(names);
+  const [name, ...more] = rest;
+  if (name === undefined) return { kind: 'redirect', location: `${names.at(-1)}/${search}` };
+  const project = projectAt(name, more, isBare);
+  return project === undefined ? UNKNOWN : { kind: 'redirect', location: `${project}/${search}` };
+}
+
+function folderRoute(
+  names: readonly string[],
+  depth: number,
+  trailingSlashes: number,
+  search: string,
+): Route {
+  const { isBare, rest } = mounted(names);
+  const [name, ...more] = rest;
+  if (name === undefined) return { kind: 'root', depth };
+  const project = projectAt(name, more, isBare);
+  if (project === undefined) return UNKNOWN;
+  if (isNormalized(name)) return { kind: 'project', project, depth };
+  const up = '../'.repeat(trailingSlashes);
+  return { kind: 'redirect', location: `${up}${project}/${search}` };
+}
+
+function projectAt(
+  name: string,
+  more: readonly string[],
+  isBare: boolean,
+): ProjectName | undefined {
+  if (more.length > 0 || (isBare && RESERVED.has(name))) return undefined;
+  return parseProjectName(name);
+}
+
+/**
+ * The path without the prefix that all routes share and its slashes before; `null` when it is the prefix
+ * without a slash at its end, `undefined` when it does not have it.
+ */
+function belowBase(path: string, basePath: string): string | null | undefined {
   if (!path.startsWith('/')) return undefined;
   if (basePath === '/') return path.slice(1);
-  if (path === basePath) return '';
-  return path.startsWith(`${basePath}/`) ? path.slice(basePath.length + 1) : undefined;
+  const bare = path.replace(/^\/+/, '/');
+  if (bare === basePath) return null;
+  return bare.startsWith(`${basePath}/`) ? bare.slice(basePath.length + 1) : undefined;
 }
 
-/** One segment, decoded; `undefined` when it could not be a name: bad encoding, slashes, control characters, dots only. */
+function lastSegment(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/**
+ * One segment, decoded; `undefined` when it could not be a name: bad encoding, slashes, control
+ * characters, dots only.
+ */
 function decodeSegment(raw: string): string | undefined {
   let segment: string;
   try {
@@ -96,7 +169,7 @@ function decodeSegment(raw: string): string | undefined {
   } catch {
     return undefined;
   }
-  if (segment === '.' || segment === '..' || segment.length > 255) return undefined;
+  if (segment === '.' || segment === '..' || Buffer.byteLength(segment) > 255) return undefined;
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return /[\u0000-\u001f\u007f/\\]/.test(segment) ? undefined : segment;
 }
