@@ -11,21 +11,22 @@ export interface AtomicWriteOptions {
   readonly durable?: boolean;
 }
 
-/** A name in the same folder that no reader takes for the real thing. */
-export function temporaryName(finalPath: string): string {
-  return join(dirname(finalPath), `.${randomBytes(9).toString('base64url')}.tmp`);
+/** A name for a temporary file; in `partial/`, where a sweep finds what killed processes leave. */
+export function temporaryName(partialDir: string): string {
+  return join(partialDir, `.${randomBytes(9).toString('base64url')}.tmp`);
 }
 
 /**
  * Puts `content` under `path` so that a reader sees the old file or the new one, never a part:
- * temporary file, mode, (fdatasync,) rename.
+ * temporary file (in `partialDir`, on the same file system), mode, (fdatasync,) rename.
  */
 export async function writeAtomically(
   path: string,
+  partialDir: string,
   content: string | Uint8Array,
   options: AtomicWriteOptions,
 ): Promise<void> {
-  const temporary = temporaryName(path);
+  const temporary = temporaryName(partialDir);
   await writeNewFile(temporary, content, options);
   try {
     await rename(temporary, path);
@@ -56,7 +57,7 @@ export async function writeNewFile(
 
 /** Makes a folder of the mirror and its parents, 0755 whatever the umask says: others read them. */
 export function makePublicFolder(path: string): void {
-  let made = mkdirSync(path, { recursive: true, mode: 0o755 });
+  const made = mkdirSync(path, { recursive: true, mode: 0o755 });
   if (made === undefined) return;
   for (let folder = path; ; folder = dirname(folder)) {
     chmodSync(folder, 0o755);

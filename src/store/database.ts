@@ -38,12 +38,9 @@ export class Database {
   readonly #statements = new Map<string, SQLite.Statement>();
   #queue: QueuedWrite[] = [];
   #flushing: Promise<void> | null = null;
-  /** Whether the file was new (or worthless) when it was opened. */
-  readonly isNew: boolean;
 
-  private constructor(sqlite: SQLite.Database, isNew: boolean) {
+  private constructor(sqlite: SQLite.Database) {
     this.#sqlite = sqlite;
-    this.isNew = isNew;
   }
 
   /**
@@ -75,7 +72,6 @@ export class Database {
       sqlite.pragma('journal_mode = WAL');
       sqlite.pragma(`synchronous = ${options.synchronous}`);
       sqlite.pragma('mmap_size = 268435456');
-      let isNew = false;
       sqlite
         .transaction(() => {
           const present = sqlite.pragma('user_version', { simple: true });
@@ -91,10 +87,9 @@ export class Database {
           if (present !== 0) dropAllTables(sqlite);
           sqlite.exec(options.schema);
           sqlite.pragma(`user_version = ${options.version}`);
-          isNew = true;
         })
         .immediate();
-      return new Database(sqlite, isNew);
+      return new Database(sqlite);
     } catch (error) {
       sqlite.close();
       throw error;

@@ -61,7 +61,7 @@ export class Eviction {
     await this.#catalog.flushUses();
     const { maxSizeBytes, maxAgeMs, graceMs } = this.#limits;
     let held = this.#catalog.heldBytes();
-    let goal = held > maxSizeBytes ? maxSizeBytes * FREE_BELOW : Infinity;
+    const goal = held > maxSizeBytes ? maxSizeBytes * FREE_BELOW : Infinity;
     const oldest = maxAgeMs === null ? -Infinity : this.#clock.now() - maxAgeMs;
     for (;;) {
       const batch = [];

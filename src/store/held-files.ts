@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { IntegrityError, codeOf } from '../core/errors.ts';
@@ -50,20 +51,33 @@ export class HeldFiles {
     const path = this.#layout.fileAt(file.path);
     let handle: FileHandle;
     try {
-      handle = await open(path, 'r');
+      // A symbolic link was not put there by us.
+      handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error;
-      return await this.#forget(file, 'missing');
+      const code = codeOf(error) ?? '';
+      if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw error;
+      return await this.#forget(file, code === 'ELOOP' ? 'a symbolic link' : 'missing');
     }
-    const stat = await handle.stat();
-    const isSame = stat.isFile() && stat.size === file.sizeBytes;
-    if (isSame && Math.floor(stat.mtimeMs) === file.mtimeMs) return handle;
-    if (isSame && (await sha256Of(path)) === file.sha256) {
-      await this.#catalog.addFile({ ...file, mtimeMs: Math.floor(stat.mtimeMs) }, () => {});
-      return handle;
+    let damage: string | null;
+    try {
+      damage = await this.#damageOf(file, handle, path);
+    } catch (error) {
+      await handle.close();
+      throw error;
     }
+    if (damage === null) return handle;
     await handle.close();
-    return await this.#forget(file, isSame ? 'changed' : 'of another size');
+    return await this.#forget(file, damage);
+  }
+
+  async #damageOf(file: HeldFile, handle: FileHandle, path: string): Promise<string | null> {
+    const stat = await handle.stat();
+    if (!stat.isFile() || stat.size !== file.sizeBytes) return 'of another size';
+    const mtimeMs = Math.floor(stat.mtimeMs);
+    if (mtimeMs === file.mtimeMs) return null;
+    if ((await sha256Of(path)) !== file.sha256) return 'changed';
+    await this.#catalog.addFile({ ...file, mtimeMs }, () => {});
+    return null;
   }
 
   /** Runs `work` on the bytes of a held file, read in parts; `undefined` when they are gone or wrong. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError, codeOf } from '../core/errors.ts';
+import { makePublicFolder } from './atomic-file.ts';
 
 /**
  * Where everything lies in the cache folder.
@@ -60,7 +61,8 @@ export function layoutOf(cacheDir: string): Layout {
  */
 export function prepareLayout(layout: Layout): void {
   try {
-    mkdirSync(join(layout.mirrorDir, 'packages'), { recursive: true, mode: 0o755 });
+    mkdirSync(layout.cacheDir, { recursive: true });
+    makePublicFolder(join(layout.mirrorDir, 'packages'));
     mkdirSync(layout.stateDir, { recursive: true, mode: 0o700 });
     for (const dir of [layout.pagesDir, layout.partialDir, layout.locksDir, layout.withheldDir]) {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -82,22 +84,19 @@ export function prepareLayout(layout: Layout): void {
   }
 }
 
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const UNSAFE = /[\u0000-\u001f\\\u007f]/;
+
 /**
  * The segments of a mirror path.
  *
  * @throws StorageError for anything that could leave the mirror: a second wall, since callers parse paths
  *   before they get here.
  */
-export function safeSegments(mirrorPath: string): readonly string[] {
+function safeSegments(mirrorPath: string): readonly string[] {
   const segments = mirrorPath.split('/');
   for (const segment of segments) {
-    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    if (
-      segment === '' ||
-      segment === '.' ||
-      segment === '..' ||
-      /[\u0000-\u001f\\\u007f]/.test(segment)
-    ) {
+    if (segment === '' || segment === '.' || segment === '..' || UNSAFE.test(segment)) {
       throw new StorageError(`Not a path inside the mirror: ${JSON.stringify(mirrorPath)}.`);
     }
   }

@@ -56,7 +56,7 @@ export class LocalFiles {
     const path = `packages/-/${LOCAL_UPSTREAM}/${project}/${filename}`;
     const target = this.#layout.fileAt(path);
     makePublicFolder(dirname(target));
-    const temporary = join(this.#layout.partialDir, basename(temporaryName(filename)));
+    const temporary = temporaryName(this.#layout.partialDir);
     try {
       await copyFile(sourcePath, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
       await chmod(temporary, 0o444);

@@ -41,7 +41,8 @@ export class PageFiles {
   async write(upstream: string, project: ProjectName, page: StoredPage): Promise<number> {
     mkdirSync(join(this.#layout.pagesDir, upstream), { recursive: true, mode: 0o700 });
     const text = JSON.stringify(page);
-    await writeAtomically(this.#path(upstream, project), text, { mode: 0o600 });
+    const path = this.#path(upstream, project);
+    await writeAtomically(path, this.#layout.partialDir, text, { mode: 0o600 });
     return text.length;
   }
 

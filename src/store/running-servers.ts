@@ -23,6 +23,9 @@ export async function announceServer(
   origin: string,
   base: string,
 ): Promise<void> {
+  for (const server of announcements(catalog)) {
+    if (isProvablyDead(server.process)) await catalog.setNote(PREFIX + server.pid, null);
+  }
   const announcement: Announcement = { pid: process.pid, origin, base, process: thisProcess() };
   await catalog.setNote(PREFIX + process.pid, JSON.stringify(announcement));
 }
@@ -34,9 +37,11 @@ export async function withdrawServer(catalog: Catalog): Promise<void> {
 
 /** Announced servers that are not known to be dead. */
 export function runningServers(catalog: Catalog): RunningServer[] {
-  return catalog
-    .notes(PREFIX)
-    .map((text) => JSON.parse(text) as Announcement)
+  return announcements(catalog)
     .filter((announcement) => !isProvablyDead(announcement.process))
     .map(({ pid, origin, base }) => ({ pid, origin, base }));
+}
+
+function announcements(catalog: Catalog): Announcement[] {
+  return catalog.notes(PREFIX).map((text) => JSON.parse(text) as Announcement);
 }

@@ -42,6 +42,7 @@ export class StaticPages {
   #writing: Promise<void> | null = null;
   #poll: NodeJS.Timeout | null = null;
   #rootNames: string | null = null;
+  #isClosed = false;
 
   constructor(layout: Layout, catalog: Catalog, renderer: StaticRenderer, log: Logger) {
     this.#layout = layout;
@@ -52,6 +53,7 @@ export class StaticPages {
 
   /** Has a project's page written soon, and the root page with it when the names have changed. */
   schedule(project: ProjectName): void {
+    if (this.#isClosed) return;
     this.#due.add(project);
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
@@ -59,13 +61,14 @@ export class StaticPages {
     }, COALESCE_MS);
   }
 
-  /** Looks after pages that other processes left unwritten. */
+  /** Looks after pages that other processes left unwritten; and the root page, which leaves no trace when it was. */
   watch(): void {
     this.#poll ??= setInterval(() => this.#scheduleLeftovers(OTHERS_GET_MS), 1_000).unref();
     this.#scheduleLeftovers(0);
+    this.schedule(ROOT);
   }
 
-  /** Writes everything that is due. Resolves when it is on the disk. */
+  /** Writes everything that is due. Resolves when it is on the disk, or when that was tried: never throws. */
   async flush(): Promise<void> {
     while (this.#writing !== null) await this.#writing;
     if (this.#due.size === 0) return;
@@ -77,6 +80,7 @@ export class StaticPages {
 
   /** Writes what is due and stops looking. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (this.#poll !== null) clearInterval(this.#poll);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -84,27 +88,37 @@ export class StaticPages {
   }
 
   #scheduleLeftovers(ageMs: number): void {
-    for (const project of this.#catalog.projectsToWrite(ageMs)) this.schedule(project);
+    try {
+      for (const project of this.#catalog.projectsToWrite(ageMs)) this.schedule(project);
+    } catch (error) {
+      this.#log.warn('static pages could not be looked after', { reason: messageOf(error) });
+    }
   }
 
   async #writeAll(projects: readonly ProjectName[]): Promise<void> {
     for (const project of projects) {
-      try {
-        if (project === ROOT) await this.#writeRoot();
-        else await this.#writeProject(project);
-      } catch (error) {
-        // The revision stays unwritten, so the page is tried again.
-        this.#log.warn('static page not written', { project, reason: messageOf(error) });
-      }
+      if (project !== ROOT) await this.#tried(project, () => this.#writeProject(project));
     }
+    await this.#tried(ROOT, () => this.#keepRoot(projects.includes(ROOT)));
+  }
+
+  /** What fails stays behind its revision, and is tried again. */
+  async #tried(project: ProjectName, write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      this.#log.warn('static page not written', { project, reason: messageOf(error) });
+    }
+  }
+
+  async #keepRoot(isDue: boolean): Promise<void> {
     const names = this.#catalog.heldProjects().join('\n');
-    if (names !== this.#rootNames) {
-      await this.#catalog.touch(ROOT);
-      await this.#writeRoot().catch((error: unknown) => {
-        this.#log.warn('static root page not written', { reason: messageOf(error) });
-      });
-      this.#rootNames = names;
-    }
+    if (!isDue && names === this.#rootNames) return;
+    // Nothing was ever held: a page of another tool may stand there, and stays.
+    if (names === '' && this.#catalog.staticRevisionOf(ROOT) === 0) return;
+    if (names !== this.#rootNames) await this.#catalog.touch(ROOT);
+    await this.#writeRoot();
+    this.#rootNames = names;
   }
 
   async #writeProject(project: ProjectName): Promise<void> {
@@ -152,7 +166,7 @@ export class StaticPages {
         ['index.json', pages.json],
         ['index.html', pages.html],
       ] as const) {
-        const temporary = temporaryName(join(folder, name));
+        const temporary = temporaryName(this.#layout.partialDir);
         await writeNewFile(temporary, text, { mode: 0o444 });
         written.push([temporary, join(folder, name)]);
       }

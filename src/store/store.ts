@@ -36,6 +36,9 @@ const LOOK_FOR_CHANGES_MS = 250;
 const SWEEP_AGAIN_MS = 15_000;
 const TIDY_MS = 60_000;
 
+/** The note of a catalog that knows what was in the folder before it. */
+const RECOVERED = 'recovered';
+
 /**
  * The cache folder, opened: files, pages, catalog and what keeps them in order. Several processes may
  * have the same folder open at once.
@@ -90,7 +93,7 @@ export class Store {
         });
         catalog.count('bytes_fetched', sizeBytes);
         this.eviction.schedule();
-        for (const listener of this.#storedListeners) listener(request);
+        this.#tellStored(request);
       },
     });
   }
@@ -113,6 +116,17 @@ export class Store {
     });
   }
 
+  /** The file is committed by now: a listener that throws must not make it look failed. */
+  #tellStored(request: FillRequest): void {
+    for (const listener of this.#storedListeners) {
+      try {
+        listener(request);
+      } catch (error) {
+        this.#log.warn('work after storing a file failed', { reason: messageOf(error) });
+      }
+    }
+  }
+
   /** Tells of every file that this process has stored. */
   onStored(listener: (request: FillRequest) => void): void {
     this.#storedListeners.push(listener);
@@ -123,12 +137,15 @@ export class Store {
    * pages left unwritten; and what was in the folder before us. Nothing of it holds up the first answer.
    */
   startBackground(): void {
-    this.catalog.watch(LOOK_FOR_CHANGES_MS);
+    this.catalog.watch(LOOK_FOR_CHANGES_MS, (error) => {
+      this.#log.warn('changes of other processes could not be read', { reason: messageOf(error) });
+    });
     this.#static?.watch();
     this.#every(FLUSH_USES_MS, () => this.catalog.flushUses());
     this.#every(TIDY_MS, async () => {
       await this.eviction.run();
       await this.catalog.trim();
+      await this.sweep();
     });
     const again = setTimeout(
       () => void this.#quietly('sweep', () => this.sweep()),
@@ -137,9 +154,16 @@ export class Store {
     this.#timers.push(again);
     this.#background = this.#quietly('start-up work', async () => {
       await this.sweep();
-      if (this.catalog.isNew) await this.recover();
+      await this.#recoverOnce();
       await this.eviction.run();
     });
+  }
+
+  /** Once in a catalog's life; again when it was broken off. */
+  async #recoverOnce(): Promise<void> {
+    if (this.catalog.note(RECOVERED) !== undefined) return;
+    await this.recover();
+    if (!this.#stop.signal.aborted) await this.catalog.setNote(RECOVERED, 'yes');
   }
 
   /** Makes rows for files that lie in the folder and are unknown to a new catalog. */
@@ -151,7 +175,7 @@ export class Store {
 
   /** Removes litter of killed processes. */
   async sweep(): Promise<void> {
-    const report = await sweep(this.layout, this.#clock);
+    const report = await sweep(this.layout, this.catalog, this.#clock);
     if (report.removed > 0 || report.resumable > 0)
       this.#log.info('swept the partial folder', { ...report });
   }

@@ -1,7 +1,9 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
+import type { Catalog } from './catalog.ts';
 import { readFillState } from './fill/fill-state.ts';
+import type { FillState } from './fill/fill-state.ts';
 import { isProvablyDead } from './fill/process-identity.ts';
 import type { Layout } from './layout.ts';
 
@@ -9,6 +11,8 @@ import type { Layout } from './layout.ts';
 const RESUMABLE_FOR_MS = 24 * 3_600_000;
 /** Between making a file and naming it in a note an owner needs some milliseconds. */
 const UNNAMED_FOR_MS = 2_000;
+/** A temporary file is named by nobody; whoever writes it may be stopped for a while. */
+const TEMPORARY_FOR_MS = 60_000;
 /** A living holder renews its lock every second. A time far in the future never goes stale by itself. */
 const LOCK_ALIVE_MS = 10_000;
 
@@ -22,38 +26,48 @@ export interface SweepReport {
 /**
  * Removes what killed processes left in `partial/` and `locks/`: data that no note names, notes and
  * locks of the dead, succession marks, temporary files. Never what a living owner names. A partial
- * that can be resumed is no litter for a day.
+ * that can be resumed is no litter for a day; one whose file was stored meanwhile is.
  */
-export async function sweep(layout: Layout, clock: Clock): Promise<SweepReport> {
-  const byKey = groupByKey(await readdir(layout.partialDir));
-  const locks = await readdir(layout.locksDir);
-  const finishedKeys = new Set(locks.map(keyOf));
-  let removed = 0;
-  let resumable = 0;
-  for (const [key, names] of byKey) {
+export async function sweep(
+  layout: Layout,
+  catalog: Pick<Catalog, 'findFile'>,
+  clock: Clock,
+): Promise<SweepReport> {
+  const report = { removed: 0, resumable: 0 };
+  const living = new Set<string>();
+  for (const [key, names] of groupByKey(await readdir(layout.partialDir))) {
     const state = readFillState(layout, key);
-    const isAlive =
-      state !== undefined &&
-      state.phase !== 'failed' &&
-      state.phase !== 'left' &&
-      !isProvablyDead(state.owner);
-    const keptData =
-      state !== undefined &&
-      (isAlive || (await isResumable(join(layout.partialDir, state.dataFile), clock)))
-        ? state.dataFile
-        : null;
-    if (isAlive) finishedKeys.delete(key);
-    else if (keptData !== null) resumable++;
+    if (state !== undefined && isAtWork(state)) living.add(key);
+    const kept = state === undefined ? null : await keptData(layout, catalog, clock, state);
+    if (kept !== null && !living.has(key)) report.resumable++;
     for (const name of names) {
-      if (keptData !== null && (name === keptData || name === `${key}.json`)) continue;
-      removed += await removeIfOlder(join(layout.partialDir, name), clock, UNNAMED_FOR_MS);
+      if (kept !== null && (name === kept || name === `${key}.json`)) continue;
+      const ageMs = name.endsWith('.tmp') ? TEMPORARY_FOR_MS : UNNAMED_FOR_MS;
+      report.removed += await removeIfOlder(join(layout.partialDir, name), clock, ageMs);
     }
   }
-  for (const name of locks) {
-    if (!finishedKeys.has(keyOf(name))) continue;
-    removed += await removeIfOlder(join(layout.locksDir, name), clock, LOCK_ALIVE_MS);
+  for (const name of await readdir(layout.locksDir)) {
+    if (living.has(keyOf(name))) continue;
+    report.removed += await removeIfOlder(join(layout.locksDir, name), clock, LOCK_ALIVE_MS);
   }
-  return { removed, resumable };
+  return report;
+}
+
+/** The data file that must stay, if any. */
+async function keptData(
+  layout: Layout,
+  catalog: Pick<Catalog, 'findFile'>,
+  clock: Clock,
+  state: FillState,
+): Promise<string | null> {
+  if (isAtWork(state)) return state.dataFile;
+  if (catalog.findFile(state.file.upstream, state.file.path) !== undefined) return null;
+  const isKept = await isResumable(join(layout.partialDir, state.dataFile), clock);
+  return isKept ? state.dataFile : null;
+}
+
+function isAtWork(state: FillState): boolean {
+  return state.phase !== 'failed' && state.phase !== 'left' && !isProvablyDead(state.owner);
 }
 
 function groupByKey(names: readonly string[]): Map<string, string[]> {

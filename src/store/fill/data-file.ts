@@ -82,15 +82,21 @@ export class DataFile {
 
   /** Lets go; the last one closes the descriptor. */
   release(): void {
-    if (--this.#holders === 0) closeSync(this.#descriptor);
+    // Below zero would close a descriptor that belongs to somebody else by now.
+    if (this.#holders > 0 && --this.#holders === 0) closeSync(this.#descriptor);
   }
 }
 
-/** Whether two data files hold the same first `length` bytes. */
-export async function samePrefix(one: DataFile, other: DataFile, length: number): Promise<boolean> {
+/** Whether two data files hold the same bytes from `start` to `end` (exclusive). */
+export async function sameBytes(
+  one: DataFile,
+  other: DataFile,
+  start: number,
+  end: number,
+): Promise<boolean> {
   const step = 1 << 20;
-  for (let position = 0; position < length; position += step) {
-    const size = Math.min(step, length - position);
+  for (let position = start; position < end; position += step) {
+    const size = Math.min(step, end - position);
     const [a, b] = await Promise.all([one.read(position, size), other.read(position, size)]);
     if (a.length !== size || !a.equals(b)) return false;
   }

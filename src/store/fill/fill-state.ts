@@ -22,6 +22,8 @@ export interface FillState {
   /** Unique to one ownership. */
   readonly nonce: string;
   readonly owner: ProcessIdentity;
+  /** Which file is filled; the key is a digest of it. */
+  readonly file: { readonly upstream: string; readonly path: string };
   /** Name of the data file inside `partial/`. */
   readonly dataFile: string;
   readonly totalBytes: number | null;
@@ -48,6 +50,9 @@ export function readFillState(layout: Layout, key: string): FillState | undefine
       typeof state.nonce === 'string' &&
       typeof state.epoch === 'number' &&
       typeof state.owner?.pid === 'number' &&
+      typeof state.file?.upstream === 'string' &&
+      typeof state.file.path === 'string' &&
+      typeof state.dataFile === 'string' &&
       state.dataFile.startsWith(`${key}.`) &&
       !state.dataFile.includes('/');
     return isUsable ? state : undefined;
@@ -59,9 +64,14 @@ export function readFillState(layout: Layout, key: string): FillState | undefine
 /** Replaces the note. Synchronous: 30 µs, and an owner must not be overtaken by its own earlier note. */
 export function writeFillState(layout: Layout, key: string, state: FillState): void {
   const path = stateFile(layout, key);
-  const temporary = temporaryName(path);
-  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
-  renameSync(temporary, path);
+  const temporary = temporaryName(layout.partialDir);
+  try {
+    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
 /** Removes the note if it is still the one of this ownership. */
@@ -86,6 +96,6 @@ export function claimSuccession(layout: Layout, key: string, dead: FillState): b
 }
 
 /** Where the note of `key` lies. */
-export function stateFile(layout: Layout, key: string): string {
+function stateFile(layout: Layout, key: string): string {
   return join(layout.partialDir, `${key}.json`);
 }

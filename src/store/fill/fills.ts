@@ -63,7 +63,8 @@ export class Fills {
       })
       .finally(() => {
         this.#underWay.delete(key);
-        progress.letGo();
+        progress.wake();
+        progress.leave();
       });
     fill.done.catch(() => {});
     return fill;
@@ -85,21 +86,19 @@ export class Fills {
   }
 
   async #drive(request: FillRequest, key: string, progress: FillProgress): Promise<HeldFile> {
-    const follower = new Follower(this.#env, request, key, progress);
-    let mayOwnWithoutLock = false;
-    let wrong = 0;
+    const drive: Drive = { request, key, progress, mayOwnWithoutLock: false, wrong: 0 };
+    let follower = new Follower(this.#env, request, key, progress);
     for (;;) {
       try {
-        const held: HeldFile | undefined =
-          this.#held(request) ??
-          (await this.#own(request, key, progress, mayOwnWithoutLock)) ??
-          (await this.#follow(follower, () => (mayOwnWithoutLock = true)));
-        mayOwnWithoutLock &&= held === undefined;
-        if (held !== undefined) return this.#finish(held, progress);
+        const held = await this.#heldOrOwn(drive);
+        if (held !== 'busy' && held !== undefined && (await this.#finish(held, progress)))
+          return held;
+        // After an ownership that was lost, the time without growth begins anew.
+        if (held !== 'busy') follower = new Follower(this.#env, request, key, progress);
+        else await this.#follow(follower, drive);
       } catch (error) {
-        if (!(error instanceof IntegrityError) || wrong++ >= FRESH_ATTEMPTS) throw error;
-        mayOwnWithoutLock = false;
-        this.#env.log.warn('upstream sent wrong bytes; fetching afresh', {
+        if (!(error instanceof IntegrityError) || drive.wrong > FRESH_ATTEMPTS) throw error;
+        this.#env.log.warn('wrong bytes; fetching afresh', {
           filename: request.filename,
           upstream: request.upstream,
           reason: messageOf(error),
@@ -112,57 +111,100 @@ export class Fills {
     return this.#env.catalog.findFile(request.upstream, request.path);
   }
 
-  /** Owns the fill if the lock can be had (or is not needed). `undefined`: somebody else is at it. */
-  async #own(
-    request: FillRequest,
-    key: string,
-    progress: FillProgress,
-    withoutLock: boolean,
-  ): Promise<HeldFile | undefined> {
+  /**
+   * The held file, there already or fetched by an ownership of ours. `busy`: somebody else is at it;
+   * `undefined`: the ownership was lost.
+   */
+  async #heldOrOwn(drive: Drive): Promise<HeldFile | undefined | 'busy'> {
+    const present = this.#held(drive.request);
+    if (present !== undefined) return present;
     this.#throwIfStopping();
-    const owner = new Owner(this.#env, request, key, progress, this.#stop.signal);
+    const owner = new Owner(this.#env, drive.request, drive.key, drive.progress, this.#stop.signal);
     let lock: FillLock | undefined;
-    if (!withoutLock) {
-      lock = await this.#env.tryLock(this.#env.layout, key, () => owner.lose());
-      if (lock === undefined) return undefined;
+    if (!drive.mayOwnWithoutLock) {
+      lock = await this.#env.tryLock(this.#env.layout, drive.key, () => owner.lose());
+      if (lock === undefined) return 'busy';
     }
+    drive.mayOwnWithoutLock = false;
     try {
-      const returned =
-        this.#held(request) ?? (await this.#env.catalog.returnFile(request.upstream, request.path));
-      if (returned !== undefined) return returned;
-      await adoptPublished(this.#env, request);
-      const adopted = this.#held(request);
-      if (adopted !== undefined) return adopted;
-      const end = await owner.run();
-      if (end === 'left') this.#throwIfStopping();
-      return this.#held(request);
+      return (await this.#alreadyThere(drive.request)) ?? (await this.#own(drive, owner));
     } finally {
       await lock?.release();
     }
   }
 
-  async #follow(follower: Follower, ownWithoutLock: () => void): Promise<HeldFile | undefined> {
-    const end = await follower.run(this.#stop.signal);
-    if (end.kind === 'failed') throw end.error;
-    if (end.kind === 'stopped') this.#throwIfStopping();
-    if (end.kind === 'go-on') ownWithoutLock();
-    return undefined;
+  /** The row came while we waited for the lock, or the bytes are on the disk without one. */
+  async #alreadyThere(request: FillRequest): Promise<HeldFile | undefined> {
+    const present = this.#held(request);
+    if (present !== undefined) return present;
+    const { catalog, log } = this.#env;
+    const returned = await catalog.returnFile(
+      request.upstream,
+      request.path,
+      request.hashes['sha256']?.toLowerCase() ?? null,
+    );
+    if (returned !== undefined) return returned;
+    try {
+      await adoptPublished(this.#env, request);
+    } catch (error) {
+      log.debug('a file in the mirror could not be adopted', { reason: messageOf(error) });
+    }
+    return this.#held(request);
   }
 
-  /** Lets readers that have no data file yet (the row was there already) read the published one. */
-  #finish(held: HeldFile, progress: FillProgress): HeldFile {
-    if (!progress.isVerified) {
-      const file = DataFile.open(this.#env.layout.fileAt(held.path));
-      if (file !== undefined) {
-        file.advance(held.sizeBytes, 'verified');
-        progress.show(file);
-      }
+  async #own(drive: Drive, owner: Owner): Promise<HeldFile | undefined> {
+    try {
+      const end = await owner.run();
+      if (end === 'left') this.#throwIfStopping();
+      return this.#held(drive.request);
+    } catch (error) {
+      // Bytes of an earlier owner were wrong: the upstream has not been heard yet.
+      if (error instanceof IntegrityError && owner.adoptedBytes === 0) drive.wrong++;
+      throw error;
     }
-    return held;
+  }
+
+  async #follow(follower: Follower, drive: Drive): Promise<void> {
+    const end = await follower.run(this.#stop.signal);
+    if (end.kind === 'failed') {
+      drive.wrong++;
+      throw end.error;
+    }
+    if (end.kind === 'stopped') this.#throwIfStopping();
+    if (end.kind === 'go-on') drive.mayOwnWithoutLock = true;
+  }
+
+  /**
+   * Lets readers that have no data file yet (the row was there already) read the published one. `false`:
+   * its bytes are gone, the row with them; round again.
+   */
+  async #finish(held: HeldFile, progress: FillProgress): Promise<boolean> {
+    if (progress.isVerified) return true;
+    const file = DataFile.open(this.#env.layout.fileAt(held.path));
+    if (file !== undefined && file.sizeBytes === held.sizeBytes) {
+      file.advance(held.sizeBytes, 'verified');
+      progress.show(file);
+      return true;
+    }
+    file?.release();
+    await this.#env.catalog.forgetFile(held);
+    return false;
   }
 
   #throwIfStopping(): void {
-    if (this.#stop.signal.aborted)
+    if (this.#stop.signal.aborted) {
       throw new BusyError('Wheelcellar is stopping.', { hint: 'Try again in a moment.' });
+    }
   }
+}
+
+/** What one drive remembers from round to round. */
+interface Drive {
+  readonly request: FillRequest;
+  readonly key: string;
+  readonly progress: FillProgress;
+  /** The wait for the lock was long enough. */
+  mayOwnWithoutLock: boolean;
+  /** Fetches, here or elsewhere, whose bytes were wrong. */
+  wrong: number;
 }

@@ -32,7 +32,8 @@ export type FollowEnd =
 /**
  * Follows a fill that another process owns by the size and mode of its data file; one for all readers
  * of this process. The note beside the data is read on attaching and on trouble only. `run` may be
- * called again after `try-lock`: the times without growth count on.
+ * called again after `try-lock`: the times without growth count on. After an
+ * ownership of our own, a new follower begins.
  */
 export class Follower {
   readonly #env: FillEnvironment;

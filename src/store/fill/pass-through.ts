@@ -1,4 +1,5 @@
 import { IntegrityError, UpstreamUnavailableError } from '../../core/errors.ts';
+import { backoffMs, sleep } from '../../core/sleep.ts';
 import type { FillRequest, SourceAnswer } from './byte-source.ts';
 import type { DataFile } from './data-file.ts';
 import { Verifier } from './verifier.ts';
@@ -34,7 +35,7 @@ export async function* passThrough(
   const verifier = new Verifier(request.hashes);
   const from = position.start + position.sent;
   const end = position.end ?? Infinity;
-  let tail: Uint8Array[] = [];
+  const tail: Uint8Array[] = [];
   let tailBytes = 0;
   let at = 0;
   for await (const chunk of wholeBody(request, signal)) {
@@ -88,32 +89,60 @@ async function* wholeBody(
   request: FillRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
-  let at = 0;
-  let etag: string | null = null;
-  let totalBytes = request.sizeBytes;
+  const state: PassedOn = { at: 0, etag: null, totalBytes: request.sizeBytes };
   for (let breaks = 0; ; breaks++) {
-    const answer: SourceAnswer = await request.source.open({
-      offset: at,
-      ...(at > 0 && etag !== null ? { ifRange: etag } : {}),
-      signal,
-    });
     try {
-      if (answer.kind === 'beyond-end') return;
-      if (answer.kind === 'whole' && at > 0)
-        throw new IntegrityError(`${request.filename} cannot be resumed at the upstream.`);
-      etag = answer.etag;
-      totalBytes ??= answer.totalBytes;
-      for await (const chunk of answer.body) {
-        at += chunk.length;
-        if (at > (totalBytes ?? request.maxBytes))
-          throw new IntegrityError(`${request.filename} is longer than announced.`);
-        yield chunk;
-      }
-      if (totalBytes === null || at >= totalBytes) return;
+      yield* fromHere(request, state, signal);
+      return;
     } catch (error) {
       if (!(error instanceof UpstreamUnavailableError) || breaks >= MOST_BREAKS) throw error;
-    } finally {
-      answer.cancel();
+      if (!canBeResumed(request, state)) throw error;
+      await sleep(backoffMs(breaks, 100, 1_000), signal);
+      signal.throwIfAborted();
     }
+  }
+}
+
+interface PassedOn {
+  at: number;
+  etag: string | null;
+  totalBytes: number | null;
+}
+
+/** Without a digest and without a validator nothing would show that the rest belongs to another file. */
+function canBeResumed(request: FillRequest, state: PassedOn): boolean {
+  return state.at === 0 || state.etag !== null || new Verifier(request.hashes).hasDigest;
+}
+
+/** One request, from where the last one broke. */
+async function* fromHere(
+  request: FillRequest,
+  state: PassedOn,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const answer: SourceAnswer = await request.source.open({
+    offset: state.at,
+    ...(state.at > 0 && state.etag !== null ? { ifRange: state.etag } : {}),
+    signal,
+  });
+  try {
+    if (answer.kind === 'beyond-end') return;
+    if (answer.kind === 'whole' && state.at > 0) {
+      throw new IntegrityError(`${request.filename} cannot be resumed at the upstream.`);
+    }
+    state.etag = answer.etag;
+    state.totalBytes ??= answer.totalBytes;
+    for await (const chunk of answer.body) {
+      state.at += chunk.length;
+      if (state.at > (state.totalBytes ?? request.maxBytes)) {
+        throw new IntegrityError(`${request.filename} is longer than announced.`);
+      }
+      yield chunk;
+    }
+  } finally {
+    answer.cancel();
+  }
+  if (state.totalBytes !== null && state.at < state.totalBytes) {
+    throw new UpstreamUnavailableError(`${request.filename} ended after ${state.at} bytes.`);
   }
 }

@@ -5,6 +5,8 @@ export class FillProgress {
   #file: DataFile | null = null;
   #totalBytes: number | null = null;
   #end: { readonly error: unknown } | null = null;
+  /** The drive, and every reader that has not taken its hold of a data file yet. */
+  #users = 1;
   readonly #waiting = new Set<() => void>();
 
   /** The data file to read now; another one after a change of owner that could not keep the inode. */
@@ -75,10 +77,15 @@ export class FillProgress {
     });
   }
 
-  /** Drops the hold on the data file once the fill is over; readers at work hold it themselves. */
-  letGo(): void {
+  /** A reader joins: the data file stays until it leaves, also when the fill ends meanwhile. */
+  join(): void {
+    this.#users++;
+  }
+
+  /** The drive or a reader leaves; the last one drops the data file. */
+  leave(): void {
+    if (--this.#users > 0) return;
     this.#file?.release();
     this.#file = null;
-    this.wake();
   }
 }

@@ -23,7 +23,6 @@ export async function publish(
   sizeBytes: number,
 ): Promise<void> {
   const target = env.layout.fileAt(request.path);
-  makePublicFolder(dirname(target));
   for (let attempt = 0; ; attempt++) {
     const source = await occupant(env, target, sha256, sizeBytes, verifiedFile);
     const published = await stat(source);
@@ -60,11 +59,13 @@ export async function adoptPublished(
   env: Pick<FillEnvironment, 'layout' | 'catalog' | 'log' | 'onStored'>,
   request: FillRequest,
 ): Promise<void> {
-  const listed = request.hashes['sha256'];
+  const listed = request.hashes['sha256']?.toLowerCase();
   if (listed === undefined) return;
   const target = env.layout.fileAt(request.path);
   const present = await stat(target).catch(() => undefined);
-  if (present === undefined || !present.isFile() || (await sha256Of(target)) !== listed) return;
+  if (present === undefined || !present.isFile()) return;
+  if (request.sizeBytes !== null && request.sizeBytes !== present.size) return;
+  if ((await sha256Of(target)) !== listed) return;
   await publish(env, request, target, listed, present.size);
 }
 
@@ -80,7 +81,11 @@ async function occupant(
   verifiedFile: string,
 ): Promise<string> {
   const present = await stat(target).catch(() => undefined);
-  if (present === undefined || verifiedFile === target) return verifiedFile;
+  if (present === undefined) return verifiedFile;
+  if (verifiedFile === target) {
+    await chmod(target, 0o444);
+    return target;
+  }
   if (present.isFile() && present.size === sizeBytes && (await sha256Of(target)) === sha256) {
     await chmod(target, 0o444);
     return target;
@@ -97,6 +102,8 @@ async function occupant(
 
 /** Runs inside the catalog's transaction: the name must be there when the row is. */
 function putInPlace(verifiedFile: string, target: string, inode: number): void {
+  // Again, since the folder of an evicted file goes with it.
+  makePublicFolder(dirname(target));
   try {
     linkSync(verifiedFile, target);
   } catch (error) {

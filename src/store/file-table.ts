@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.ts';
+import type { ProjectName } from '../packaging/names.ts';
+import type { Database } from './database.ts';
+import { FILE_COLUMNS, fromRow } from './held-file.ts';
+import type { FileRow, HeldFile } from './held-file.ts';
+
+/** The table of held files: single statements; transactions are the catalog's. */
+export class FileTable {
+  readonly #db: Database;
+  readonly #clock: Clock;
+
+  constructor(db: Database, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  /** The held file at this path, or `undefined`. */
+  find(upstream: string, path: string): HeldFile | undefined {
+    const row = this.#db.get<FileRow>(
+      `SELECT ${FILE_COLUMNS} FROM files WHERE upstream = ? AND path = ?`,
+      [upstream, path],
+    );
+    return row && fromRow(row);
+  }
+
+  /** All held files of a project, of every upstream and both kinds. */
+  ofProject(project: ProjectName): HeldFile[] {
+    return this.#db
+      .all<FileRow>(`SELECT ${FILE_COLUMNS} FROM files WHERE project = ? ORDER BY path`, [project])
+      .map(fromRow);
+  }
+
+  /** A held distribution file with this digest, wherever it came from. */
+  findBySha256(project: ProjectName, sha256: string): HeldFile | undefined {
+    return this.ofProject(project).find(
+      (file) => file.kind === 'distribution' && file.sha256 === sha256,
+    );
+  }
+
+  /** Names with at least one held distribution file, sorted. */
+  heldProjects(): ProjectName[] {
+    return this.#db
+      .all<{ project: ProjectName }>(
+        `SELECT DISTINCT project FROM files WHERE kind = 'distribution' AND listed = 1 ORDER BY project`,
+      )
+      .map((row) => row.project);
+  }
+
+  /** Takes out a row; only inside a transaction. */
+  delete(upstream: string, path: string): void {
+    this.#db.run('DELETE FROM files WHERE upstream = ? AND path = ?', [upstream, path]);
+  }
+
+  /** Inserts or replaces a row; only inside a transaction. */
+  insert(file: HeldFile): void {
+    const at = this.#clock.now();
+    this.#db.run(
+      `INSERT INTO files (${FILE_COLUMNS}, stored_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (upstream, path) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes,
+         mtime_ms = excluded.mtime_ms, entry = excluded.entry, listed = excluded.listed, origin = excluded.origin`,
+      [
+        file.upstream,
+        file.path,
+        file.project,
+        file.filename,
+        file.kind,
+        file.sha256,
+        file.sizeBytes,
+        file.mtimeMs,
+        file.entry === null ? null : JSON.stringify(file.entry),
+        file.listed ? 1 : 0,
+        file.origin,
+        at,
+        at,
+      ],
+    );
+  }
+
+  /** Bytes of all held files. */
+  heldBytes(): number {
+    return (
+      this.#db.get<{ total: number }>('SELECT COALESCE(SUM(size_bytes), 0) AS total FROM files')
+        ?.total ?? 0
+    );
+  }
+
+  /** Numbers for `stats`. */
+  heldCounts(): { projects: number; files: number; bytes: number } {
+    return (
+      this.#db.get<{ projects: number; files: number; bytes: number }>(
+        `SELECT COUNT(DISTINCT project) AS projects, COUNT(*) AS files, COALESCE(SUM(size_bytes), 0) AS bytes
+         FROM files WHERE kind = 'distribution'`,
+      ) ?? { projects: 0, files: 0, bytes: 0 }
+    );
+  }
+
+  /** Held files that may be evicted, least recently used first. */
+  leastRecentlyUsed(
+    limit: number,
+  ): { upstream: string; path: string; sizeBytes: number; usedAt: number }[] {
+    return this.#db.all(
+      `SELECT upstream, path, size_bytes AS sizeBytes, used_at AS usedAt FROM files
+       WHERE origin = 'fetched' AND pinned = 0 ORDER BY used_at LIMIT ?`,
+      [limit],
+    );
+  }
+}
