@@ -70,8 +70,14 @@ export class StoredPages {
       files.push(file);
       paths.set(file, path);
     }
+    // The index's own list of versions speaks of all its files.
+    const isWhole = files.length === stored.detail.files.length;
+    const versions = isWhole ? stored.detail.versions : null;
     const page: LoadedPage = {
-      served: { detail: { ...stored.detail, files }, pathOf: (file) => paths.get(file) ?? '' },
+      served: {
+        detail: { ...stored.detail, versions, files },
+        pathOf: (file) => paths.get(file) ?? '',
+      },
       sizeBytes: row.sizeBytes,
       dependsOnHoldings,
     };

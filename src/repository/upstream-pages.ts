@@ -65,6 +65,7 @@ export class UpstreamPages {
   /** The upstream's page as it is to be served now. @throws as Repository.projectDetail */
   async snapshot(project: ProjectName, context: RequestContext): Promise<Snapshot> {
     const row = this.#findRow(project);
+    if (this.#isForbidden()) return this.#heldSnapshot(project, row, 'forbidden');
     if (!this.mayAsk(context)) return this.#heldSnapshot(project, row, 'offline');
     if (this.#isCutOff()) {
       // One request behind the client's back; the upstream lets only one probe through at a time.
@@ -80,7 +81,7 @@ export class UpstreamPages {
 
   /** Whether this upstream may be asked at all: not offline, and not the official index while that is forbidden. */
   mayAsk(context: RequestContext): boolean {
-    return context.networkMode !== 'offline' && this.#upstream.mayFetch(this.#upstream.url);
+    return context.networkMode !== 'offline' && !this.#isForbidden();
   }
 
   /** Asks the upstream again, whatever the stored page's age. @throws as the upstream does */
@@ -163,7 +164,7 @@ export class UpstreamPages {
   #heldSnapshot(
     project: ProjectName,
     row: PageRow | undefined,
-    why: 'offline' | 'cut-off',
+    why: 'offline' | 'cut-off' | 'forbidden',
   ): Snapshot {
     const held = heldProject(this.#store.catalog, project, this.#upstream.name);
     if (held !== undefined) {
@@ -173,7 +174,8 @@ export class UpstreamPages {
         load: async () => held,
       };
     }
-    if (row?.absent === true) throw this.#unknown(project);
+    // An index that must never be asked has no say about names that are not held: the next one is asked.
+    if (row?.absent === true || why === 'forbidden') throw this.#unknown(project);
     if (why === 'offline' || row !== undefined) {
       throw new NotHeldOfflineError(
         `No file of ${project} is in the cache, and ${this.#upstream.name} is not asked (${why}).`,
@@ -197,6 +199,10 @@ export class UpstreamPages {
     const age = this.#clock.now() - row.checkedAt;
     const lifetime = row.absent ? this.#rules.negativeTtlMs : (row.maxAgeMs ?? this.#rules.ttlMs);
     return age >= 0 && age < lifetime;
+  }
+
+  #isForbidden(): boolean {
+    return !this.#upstream.mayFetch(this.#upstream.url);
   }
 
   #isCutOff(): boolean {
