@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { createMirror, serveMirror } from '../../src/compose.ts';
 import type { Environment, Mirror } from '../../src/compose.ts';
 import type { Config } from '../../src/config/config.ts';
@@ -152,4 +152,13 @@ function noting(lines: LogLine[]): Logger {
       lines.push({ level, message, fields });
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Fetches a file; resolves when it is held, which comes just after the last byte of a first answer. */
+export async function hold(mirror: TestMirror, path: string): Promise<void> {
+  expect((await mirror.get(path)).status).toBe(200);
+  await vi.waitFor(() => {
+    const held = mirror.mirror.store.catalog.findFile('pypi', decodeURIComponent(path.slice(1)));
+    expect(held).toBeDefined();
+  });
 }
