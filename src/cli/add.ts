@@ -1,10 +1,12 @@
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createMirror } from '../compose.ts';
+import { ConfigurationError } from '../core/errors.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag } from './flags.ts';
 import { environmentOf } from './serve.ts';
 import { printJson, printLine } from './verb.ts';
-import type { Verb } from './verb.ts';
+import type { Io, Verb } from './verb.ts';
 
 /** `wheelcellar add FILE…`: one's own wheels and sdists, beside running servers or without any. */
 export const verb: Verb = {
@@ -20,7 +22,7 @@ export const verb: Verb = {
     const added = [];
     try {
       for (const file of args) {
-        const held = await mirror.store.local.add(resolve(io.cwd, file));
+        const held = await mirror.store.local.add(existingFile(io, file));
         added.push({
           project: held.project,
           filename: held.filename,
@@ -38,3 +40,9 @@ export const verb: Verb = {
     return EXIT.ok;
   },
 };
+
+function existingFile(io: Io, file: string): string {
+  const path = resolve(io.cwd, file);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path;
+  throw new ConfigurationError([`There is no file ${file}.`]);
+}

@@ -1,7 +1,6 @@
 import { NotFoundError } from '../core/errors.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectList } from '../simple/model.ts';
-import type { HeldFile } from '../store/catalog.ts';
 import { LOCAL_UPSTREAM } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import { heldProject } from './held-project.ts';
@@ -94,8 +93,10 @@ export class AdoptedRepository implements Repository {
 function localProject(
   store: Store,
   project: ProjectName,
-  origin: HeldFile['origin'],
+  origin: 'added' | 'adopted',
 ): ServedProject | undefined {
+  // On the way of every page: the rows are read only when there are some.
+  if (!store.catalog.hasLocalFiles(project, origin)) return undefined;
   return heldProject(store.catalog, project, LOCAL_UPSTREAM, (file) => file.origin === origin);
 }
 

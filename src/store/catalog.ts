@@ -3,7 +3,7 @@ import type { ProjectName } from '../packaging/names.ts';
 import { Database } from './database.ts';
 import { Departures } from './departures.ts';
 import { FileTable } from './file-table.ts';
-import type { HeldFile } from './held-file.ts';
+import type { HeldFile, Origin } from './held-file.ts';
 import type { Layout } from './layout.ts';
 import { PageTable } from './page-table.ts';
 import type { PageListing, PageRow } from './page-table.ts';
@@ -59,6 +59,11 @@ export class Catalog {
   /** All held files of a project, of every upstream and both kinds. */
   filesOf(project: ProjectName): HeldFile[] {
     return this.#files.ofProject(project);
+  }
+
+  /** Whether people have put in a file of this project, by `add` or by a folder that was there before. */
+  hasLocalFiles(project: ProjectName, origin: Exclude<Origin, 'fetched'>): boolean {
+    return this.#files.hasLocal(project, origin);
   }
 
   /** Names with at least one held distribution file, sorted. */

@@ -2,7 +2,8 @@ import type { Clock } from '../core/clock.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { Database } from './database.ts';
 import { FILE_COLUMNS, fromRow } from './held-file.ts';
-import type { FileRow, HeldFile } from './held-file.ts';
+import type { FileRow, HeldFile, Origin } from './held-file.ts';
+import { LOCAL_UPSTREAM } from './layout.ts';
 
 /** The table of held files: single statements; transactions are the catalog's. */
 export class FileTable {
@@ -35,6 +36,12 @@ export class FileTable {
     return this.ofProject(project).find(
       (file) => file.kind === 'distribution' && file.sha256 === sha256,
     );
+  }
+
+  /** Whether there is a local file of this project and origin. */
+  hasLocal(project: ProjectName, origin: Origin): boolean {
+    const sql = 'SELECT 1 FROM files WHERE project = ? AND upstream = ? AND origin = ? LIMIT 1';
+    return this.#db.get(sql, [project, LOCAL_UPSTREAM, origin]) !== undefined;
   }
 
   /** Names with at least one held distribution file, sorted. */

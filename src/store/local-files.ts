@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { constants, existsSync, linkSync, statSync } from 'node:fs';
 import { chmod, copyFile, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
@@ -11,8 +12,10 @@ import {
 } from '../packaging/filenames.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { parseProjectName } from '../packaging/names.ts';
+import { metadataFacts } from '../packaging/core-metadata.ts';
+import { readWheelMetadata } from '../packaging/wheel-metadata.ts';
 import type { DistributionFile } from '../simple/model.ts';
-import { makePublicFolder, temporaryName } from './atomic-file.ts';
+import { makePublicFolder, temporaryName, writeNewFile } from './atomic-file.ts';
 import type { Catalog, HeldFile, Origin } from './catalog.ts';
 import { sha256Of } from './digest.ts';
 import type { Layout } from './layout.ts';
@@ -139,22 +142,43 @@ export class LocalFiles {
     sha256: string,
     origin: Origin,
   ): Promise<HeldFile> {
-    const { size, mtimeMs } = await stat(source);
     const filename = basename(path);
-    const file: HeldFile = {
-      upstream: LOCAL_UPSTREAM,
+    // In place before a page can advertise it.
+    const metadata = filename.endsWith('.whl') ? await this.#wheelMetadata(source, filename) : null;
+    const common = { upstream: LOCAL_UPSTREAM, project, listed: true, origin } as const;
+    if (metadata !== null) {
+      const temporary = temporaryName(this.#layout.partialDir);
+      await writeNewFile(temporary, metadata, { mode: 0o444, durable: true });
+      const sidecar = { path: `${path}.metadata`, filename: `${filename}.metadata`, entry: null };
+      const digest = createHash('sha256').update(metadata).digest('hex');
+      await this.#publish(temporary, {
+        ...common,
+        ...sidecar,
+        kind: 'metadata',
+        sha256: digest,
+      }).finally(() => rm(temporary, { force: true }));
+    }
+    const requiresPython = metadata === null ? null : metadataFacts(metadata).requiresPython;
+    const { size } = await stat(source);
+    const entry = localEntry(filename, path, sha256, size, requiresPython);
+    return await this.#publish(source, {
+      ...common,
       path,
-      project,
       filename,
       kind: 'distribution',
       sha256,
-      sizeBytes: size,
-      mtimeMs: Math.floor(mtimeMs),
-      entry: localEntry(filename, path, sha256, size),
-      listed: true,
-      origin,
-    };
-    const target = this.#layout.fileAt(path);
+      entry,
+    });
+  }
+
+  /** Gives the file its name in the mirror and its row. */
+  async #publish(
+    source: string,
+    facts: Omit<HeldFile, 'sizeBytes' | 'mtimeMs'>,
+  ): Promise<HeldFile> {
+    const target = this.#layout.fileAt(facts.path);
+    const { size, mtimeMs } = await stat(existsSync(target) ? target : source);
+    const file: HeldFile = { ...facts, sizeBytes: size, mtimeMs: Math.floor(mtimeMs) };
     await this.#catalog.addFile(file, () => {
       try {
         linkSync(source, target);
@@ -166,6 +190,29 @@ export class LocalFiles {
     });
     return file;
   }
+
+  /** METADATA out of a wheel; `null` when it cannot be read, which makes no worse wheel of it. */
+  async #wheelMetadata(path: string, filename: string): Promise<Uint8Array | null> {
+    const handle = await open(path, 'r');
+    try {
+      const { size } = await handle.stat();
+      const read = async (start: number, end: number): Promise<Uint8Array> => {
+        const { buffer, bytesRead } = await handle.read(
+          Buffer.alloc(end - start),
+          0,
+          end - start,
+          start,
+        );
+        return buffer.subarray(0, bytesRead);
+      };
+      return await readWheelMetadata(filename, { sizeBytes: size, read });
+    } catch (error) {
+      this.#log.warn('no core metadata in a wheel', { filename, reason: messageOf(error) });
+      return null;
+    } finally {
+      await handle.close();
+    }
+  }
 }
 
 function localEntry(
@@ -173,12 +220,13 @@ function localEntry(
   path: string,
   sha256: string,
   sizeBytes: number,
+  requiresPython: string | null,
 ): DistributionFile {
   return {
     filename,
     url: `file:${path}`,
     hashes: { sha256 },
-    requiresPython: null,
+    requiresPython,
     sizeBytes,
     uploadTime: null,
     coreMetadata: false,
