@@ -61,6 +61,8 @@ async function keptData(
   state: FillState,
 ): Promise<string | null> {
   if (isAtWork(state)) return state.dataFile;
+  // Nobody goes on with what has failed.
+  if (state.phase === 'failed') return null;
   if (catalog.findFile(state.file.upstream, state.file.path) !== undefined) return null;
   const isKept = await isResumable(join(layout.partialDir, state.dataFile), clock);
   return isKept ? state.dataFile : null;

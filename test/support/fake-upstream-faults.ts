@@ -107,8 +107,11 @@ const isOpen = (response: ServerResponse): boolean =>
 async function write(response: ServerResponse, chunk: Buffer): Promise<void> {
   if (chunk.length === 0 || response.write(chunk)) return;
   await new Promise<void>((resolve) => {
-    response.once('drain', resolve);
-    response.once('close', resolve);
+    const go = (): void => {
+      response.off('drain', go).off('close', go);
+      resolve();
+    };
+    response.once('drain', go).once('close', go);
   });
 }
 

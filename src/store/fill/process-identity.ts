@@ -28,10 +28,10 @@ export function thisProcess(): ProcessIdentity {
  */
 export function isProvablyDead(other: ProcessIdentity): boolean {
   if (other.boot !== bootId() || other.pidNamespace !== pidNamespace()) return false;
-  if (other.startTime === null) return !answersSignals(other.pid);
   const present = startTimeOf(other.pid);
   if (present === undefined) return !answersSignals(other.pid);
-  return present.startTime !== other.startTime || present.state === 'Z' || present.state === 'X';
+  if (present.state === 'Z' || present.state === 'X') return true;
+  return other.startTime !== null && present.startTime !== other.startTime;
 }
 
 function startTimeOf(pid: number): { startTime: string; state: string } | undefined {

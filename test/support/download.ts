@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { Agent, get } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+
+export interface DownloadOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Leave after so many bytes. */
+  readonly quitAfterBytes?: number;
+  /** Read no faster than this. */
+  readonly bytesPerSecond?: number;
+}
+
+/** How one download fared. */
+export interface Download {
+  /** 0 when there was no answer. */
+  readonly status: number;
+  /** Whether the body came to the end that its head announced. */
+  readonly isComplete: boolean;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+  /** The longest time without a byte, the wait for the first one left out. */
+  readonly longestGapMs: number;
+}
+
+/** A connection of its own for each download: a killed server must not spoil the next one. */
+const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
+
+/** Fetches one URL, digests what comes and looks at the clock. Never rejects. */
+export function download(url: string, options: DownloadOptions = {}): Promise<Download> {
+  const startedAt = performance.now();
+  return new Promise((resolve) => {
+    const seen = new Watch(startedAt);
+    const end = (status: number, isComplete: boolean): void =>
+      resolve(seen.result(status, isComplete));
+    const request = get(url, { agent, headers: options.headers ?? {} }, (response) => {
+      response.on('data', (chunk: Buffer) => {
+        seen.chunk(chunk);
+        if (seen.bytes >= (options.quitAfterBytes ?? Infinity)) request.destroy();
+        else slowDown(response, chunk.length, options.bytesPerSecond);
+      });
+      response.on('close', () => end(response.statusCode ?? 0, response.complete));
+      response.on('error', () => {});
+    });
+    request.on('error', () => end(0, false));
+  });
+}
+
+function slowDown(response: IncomingMessage, bytes: number, rate: number | undefined): void {
+  if (rate === undefined) return;
+  response.pause();
+  setTimeout(() => response.resume(), (bytes / rate) * 1_000);
+}
+
+class Watch {
+  readonly #startedAt: number;
+  readonly #hash = createHash('sha256');
+  #firstByteMs = Number.NaN;
+  #lastAt: number;
+  #longestGapMs = 0;
+  bytes = 0;
+
+  constructor(startedAt: number) {
+    this.#startedAt = this.#lastAt = startedAt;
+  }
+
+  chunk(chunk: Buffer): void {
+    const now = performance.now();
+    if (this.bytes === 0) this.#firstByteMs = now - this.#startedAt;
+    else this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#lastAt);
+    this.#lastAt = now;
+    this.bytes += chunk.length;
+    this.#hash.update(chunk);
+  }
+
+  result(status: number, isComplete: boolean): Download {
+    return {
+      status,
+      isComplete,
+      sha256: this.#hash.digest('hex'),
+      bytes: this.bytes,
+      firstByteMs: this.#firstByteMs,
+      totalMs: performance.now() - this.#startedAt,
+      longestGapMs: this.#longestGapMs,
+    };
+  }
+}
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
