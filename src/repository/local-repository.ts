@@ -33,7 +33,7 @@ export class LocalRepository implements Repository {
     if (served === undefined) throw new NotFoundError(`No file of ${project} was added here.`);
     return {
       revision: `local-${this.#store.catalog.revisionOf(project)}`,
-      freshness: { status: 'hit', detail: LOCAL_UPSTREAM },
+      freshness: { status: 'hit', detail: LOCAL_UPSTREAM, freshForMs: Infinity },
       load: async () => served,
     };
   }
@@ -79,7 +79,7 @@ export class AdoptedRepository implements Repository {
       if (!(error instanceof NotFoundError) && context.networkMode !== 'offline') throw error;
       return {
         revision: `adopted-${revision}`,
-        freshness: { status: 'hit', detail: LOCAL_UPSTREAM },
+        freshness: { status: 'hit', detail: LOCAL_UPSTREAM, freshForMs: 0 },
         load: async () => adopted,
       };
     }

@@ -96,7 +96,7 @@ export class RenderedPages {
     const text = form.format === 'json' ? writeJsonList(projects) : writeHtmlList(projects);
     const identity = rendering(Buffer.from(text), null);
     const page = form.coding === 'identity' ? identity : await compressed(identity, form.coding);
-    return { ...page, freshness: { status: 'hit', detail: null } };
+    return { ...page, freshness: { status: 'hit', detail: null, freshForMs: Infinity } };
   }
 
   async #rendered(

@@ -24,6 +24,11 @@ export interface ServedProject {
 export interface Freshness {
   readonly status: 'hit' | 'stale' | 'fetched' | 'held';
   readonly detail: string | null;
+  /**
+   * How long the same answer may be given without asking here again, in milliseconds, as long as nothing of
+   * the project changes: 0 for never, Infinity for always.
+   */
+  readonly freshForMs: number;
 }
 
 /** A version of a project's page that may not have been read yet. Same revision, same page. */

@@ -143,9 +143,10 @@ export class UpstreamPages {
     if (row === undefined || row.absent) throw this.#unknown(project);
     const known = this.#stored.peek(row) ?? (await this.#load(project, row));
     const holdings = known.dependsOnHoldings ? `-${this.#store.catalog.revisionOf(project)}` : '';
+    const freshForMs = status === 'stale' ? 0 : this.#freshForMs(row);
     return {
       revision: `${this.#upstream.name}-${row.bodyDigest}${holdings}`,
-      freshness: { status, detail: this.#upstream.name },
+      freshness: { status, detail: this.#upstream.name, freshForMs },
       load: async () => (await this.#load(project, row)).served,
     };
   }
@@ -170,7 +171,8 @@ export class UpstreamPages {
     if (held !== undefined) {
       return {
         revision: `held-${this.#upstream.name}-${this.#store.catalog.revisionOf(project)}`,
-        freshness: { status: 'held', detail: why },
+        // While cut off, every request is a chance to find out that it is over.
+        freshness: { status: 'held', detail: why, freshForMs: why === 'cut-off' ? 0 : Infinity },
         load: async () => held,
       };
     }
@@ -197,8 +199,16 @@ export class UpstreamPages {
 
   #isFresh(row: PageRow): boolean {
     const age = this.#clock.now() - row.checkedAt;
-    const lifetime = row.absent ? this.#rules.negativeTtlMs : (row.maxAgeMs ?? this.#rules.ttlMs);
-    return age >= 0 && age < lifetime;
+    return age >= 0 && age < this.#lifetimeMs(row);
+  }
+
+  #freshForMs(row: PageRow): number {
+    if (this.#rules.preferOffline) return Infinity;
+    return Math.max(0, row.checkedAt + this.#lifetimeMs(row) - this.#clock.now());
+  }
+
+  #lifetimeMs(row: PageRow): number {
+    return row.absent ? this.#rules.negativeTtlMs : (row.maxAgeMs ?? this.#rules.ttlMs);
   }
 
   #isForbidden(): boolean {

@@ -46,7 +46,7 @@ export class FakeRepository implements Repository {
   readonly #projects = new Map<string, { detail: ProjectDetail; revision: number }>();
   readonly #files = new Map<string, FakeSource>();
   readonly #failures = new Map<string, Error>();
-  freshness: Freshness = { status: 'hit', detail: 'fake' };
+  freshness: Freshness = { status: 'hit', detail: 'fake', freshForMs: 0 };
 
   /** A project with these filenames, each at `packages/aa/bb/<filename>`; again: a new revision. */
   setProject(name: string, filenames: readonly string[]): void {
