@@ -1,7 +1,8 @@
-import { rmdirSync, unlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, rmdirSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { codeOf } from '../core/errors.ts';
+import type { ProjectName } from '../packaging/names.ts';
 import type { Database } from './database.ts';
 import type { FileTable } from './file-table.ts';
 import { isIntact } from './held-file.ts';
@@ -32,10 +33,14 @@ export class Departures {
     this.#clock = clock;
   }
 
-  /** Takes files out of the catalog; their bytes stay until `graceMs` from now. Returns those that were there. */
+  /**
+   * Takes files out of the catalog; their bytes stay until `graceMs` from now. Final ones never come back.
+   * Returns those that were there.
+   */
   async remove(
     files: readonly Pick<HeldFile, 'upstream' | 'path'>[],
     graceMs: number,
+    { isFinal = false }: { readonly isFinal?: boolean } = {},
   ): Promise<HeldFile[]> {
     const removed = await this.#db.write(() => {
       const gone: HeldFile[] = [];
@@ -46,7 +51,7 @@ export class Departures {
         this.#db.run('INSERT OR REPLACE INTO departed VALUES (?, ?, ?, ?)', [
           upstream,
           path,
-          JSON.stringify(file),
+          JSON.stringify(isFinal ? { ...file, isFinal } : file),
           this.#clock.now() + graceMs,
         ]);
         this.#revisions.raise(file.project);
@@ -73,6 +78,7 @@ export class Departures {
     const returned = await this.#db.write(() => {
       const file = this.#find(upstream, path);
       if (file === undefined || (sha256 !== null && file.sha256 !== sha256)) return undefined;
+      if ('isFinal' in file) return undefined;
       if (!isIntact(this.#layout, file)) return undefined;
       this.#files.insert(file);
       this.forget(upstream, path);
@@ -118,7 +124,7 @@ export class Departures {
       return false;
     }
     // The page on the disk may still name it.
-    if (this.#revisions.isPageBehind(file.project)) return false;
+    if (this.#hasOldPage(file.project)) return false;
     const target = this.#layout.fileAt(path);
     try {
       unlinkSync(target);
@@ -128,6 +134,12 @@ export class Departures {
     this.forget(upstream, path);
     removeEmptyFolders(dirname(target), this.#layout.fileAt('packages'));
     return true;
+  }
+
+  /** By the page itself: a writer that is killed after its rename leaves no revision. */
+  #hasOldPage(project: ProjectName): boolean {
+    const page = join(this.#layout.mirrorDir, project, 'index.html');
+    return this.#revisions.isPageBehind(project) && existsSync(page);
   }
 
   #find(upstream: string, path: string, dueBy = Infinity): HeldFile | undefined {

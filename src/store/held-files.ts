@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { IntegrityError, codeOf } from '../core/errors.ts';
@@ -76,7 +76,8 @@ export class HeldFiles {
     const mtimeMs = Math.floor(stat.mtimeMs);
     if (mtimeMs === file.mtimeMs) return null;
     if ((await sha256Of(path)) !== file.sha256) return 'changed';
-    await this.#catalog.addFile({ ...file, mtimeMs }, () => {});
+    // Inside the transaction: it may have left meanwhile, with its bytes.
+    await this.#catalog.addFile({ ...file, mtimeMs }, () => void statSync(path));
     return null;
   }
 

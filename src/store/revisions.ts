@@ -70,13 +70,12 @@ export class Revisions {
     });
   }
 
-  /** Whether a page of the project is on the disk that is older than its revision. */
+  /** Whether the page on the disk, if there is one, is older than the project's revision. */
   isPageBehind(project: ProjectName): boolean {
     return (
-      this.#db.get(
-        'SELECT 1 FROM projects WHERE project = ? AND static_revision > 0 AND static_revision <> revision',
-        [project],
-      ) !== undefined
+      this.#db.get('SELECT 1 FROM projects WHERE project = ? AND static_revision <> revision', [
+        project,
+      ]) !== undefined
     );
   }
 

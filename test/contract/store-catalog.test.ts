@@ -164,7 +164,8 @@ describe('a file that leaves', () => {
   it('keeps its bytes as long as a page on the disk may name it', async () => {
     const { one, clock, layout, add } = await setStage();
     const file = await add('a');
-    await one.publishStatic(DEMO, one.revisionOf(DEMO), () => {});
+    mkdirSync(join(layout.mirrorDir, DEMO));
+    writeFileSync(join(layout.mirrorDir, DEMO, 'index.html'), '');
     await one.removeFiles([file], 1_000);
     clock.advance(2_000);
     expect(await one.deleteDeparted()).toBe(0);

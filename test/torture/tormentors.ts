@@ -143,9 +143,16 @@ export class Servers {
 export interface WalkCounts {
   pages: number;
   links: number;
+  /** Links of a page read less than two seconds ago that led nowhere: must stay 0. */
   dead: number;
+  /** The reader itself was too slow for the grace time. */
+  late: number;
   wrong: number;
+  readonly deadLinks: string[];
 }
+
+/** A link holds for the grace time of the servers; this is less. */
+const LINK_HOLDS_MS = 2_000;
 
 /** Reads `mirror/` like a web server would: every link of a page just read leads to the bytes it names. */
 export async function walkMirror(
@@ -164,6 +171,7 @@ export async function walkMirror(
 }
 
 async function walkPage(page: string, counts: WalkCounts): Promise<void> {
+  const readAt = performance.now();
   const text = await readFile(page, 'utf8').catch(() => null);
   if (text === null) return;
   counts.pages++;
@@ -171,8 +179,12 @@ async function walkPage(page: string, counts: WalkCounts): Promise<void> {
   for (const [, href = '', sha256 = ''] of links) {
     counts.links++;
     const handle = await open(join(dirname(page), decodeURIComponent(href))).catch(() => null);
-    if (handle === null) counts.dead++;
-    else if ((await digestOf(handle)) !== sha256) counts.wrong++;
+    const ageMs = performance.now() - readAt;
+    if (handle === null && ageMs > LINK_HOLDS_MS) counts.late++;
+    else if (handle === null) {
+      counts.dead++;
+      counts.deadLinks.push(`${page} ${href} after ${Math.round(ageMs)} ms`);
+    } else if ((await digestOf(handle)) !== sha256) counts.wrong++;
   }
 }
 

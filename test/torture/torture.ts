@@ -64,7 +64,7 @@ async function tortureUs(
   const args = ['--index-url', upstream.indexUrl];
   const servers = new Servers({ cacheDir, args, env: SETTINGS });
   await servers.start(2);
-  const walk: WalkCounts = { pages: 0, links: 0, dead: 0, wrong: 0 };
+  const walk: WalkCounts = { pages: 0, links: 0, dead: 0, late: 0, wrong: 0, deadLinks: [] };
   const walking = walkMirror(layoutOf(cacheDir).mirrorDir, walk, isOver);
   const asking = unleash(() => servers.origin(), targets, isOver);
   const pauseMs = (seconds * 1_000) / kills;
