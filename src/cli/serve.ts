@@ -1,12 +1,15 @@
+import { hostname } from 'node:os';
 import { createMirror, serveMirror } from '../compose.ts';
 import type { Environment, Mirror } from '../compose.ts';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLogger } from '../core/logger.ts';
 import { packageFacts } from '../paths.ts';
+import { isLoopback } from '../server/host-guard.ts';
 import type { HttpServer } from '../server/http-server.ts';
 import { EXIT } from './exit-status.ts';
 import { addServeFlags } from './flags.ts';
+import { formatCount } from './format.ts';
 import { printLine } from './verb.ts';
 import type { Io, Verb } from './verb.ts';
 
@@ -73,13 +76,13 @@ function printBanner(io: Io, config: Config, server: HttpServer, mirror: Mirror)
   if (config.unix !== null) printLine(io, `  socket  ${config.unix}`);
   printLine(
     io,
-    `  cache   ${config.cache.dir}  (${held.files} files of ${held.projects} projects)`,
+    `  cache   ${config.cache.dir}  (${formatCount(held.files, 'file')} of ${formatCount(held.projects, 'project')})`,
   );
   printLine(io, `  mode    ${modeOf(config)}`);
   if (first !== undefined) {
-    const { hostname } = new URL(first);
+    const host = new URL(first).hostname;
     printLine(io, '');
-    printLine(io, `  pip     pip install --index-url ${first} --trusted-host ${hostname} NAME`);
+    printLine(io, `  pip     pip install --index-url ${first} --trusted-host ${host} NAME`);
     printLine(io, `  uv      uv pip install --default-index ${first} NAME`);
     printLine(io, `  images  DIB_PYPI_MIRROR_URL=${first} disk-image-create …`);
   }
@@ -87,9 +90,12 @@ function printBanner(io: Io, config: Config, server: HttpServer, mirror: Mirror)
     printLine(io, '');
     printLine(
       io,
-      '  Other machines can reach this mirror and read everything that it serves, private',
+      `  Other machines can reach this mirror (${othersUrl(config, index)}) and read everything`,
     );
-    printLine(io, '  upstreams included. Listen on 127.0.0.1 if that is not meant.');
+    printLine(
+      io,
+      '  that it serves, private upstreams included. Listen on 127.0.0.1 if that is not meant.',
+    );
   }
 }
 
@@ -104,6 +110,14 @@ function modeOf(config: Config): string {
   return `${what}: ${names.join(', then ')}${forbidden}`;
 }
 
+/** What others may call the index: this machine's name in place of the address. */
+function othersUrl(config: Config, index: readonly string[]): string {
+  const at = config.listen.findIndex(({ host }) => !isLoopback(host));
+  const url = new URL(index[at] ?? 'http://localhost');
+  if (/^(0\.0\.0\.0|::)$/.test(config.listen[at]?.host ?? '')) url.hostname = hostname();
+  return url.href;
+}
+
 function isOpenToOthers(config: Config): boolean {
-  return config.listen.some(({ host }) => !/^(localhost|127\..*|::1)$/.test(host));
+  return config.listen.some(({ host }) => !isLoopback(host));
 }

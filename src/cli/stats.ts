@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs';
 import { createMirror } from '../compose.ts';
-import type { Statistics } from '../repository/statistics.ts';
+import type { Environment } from '../compose.ts';
+import type { Config } from '../config/config.ts';
+import type { Statistics, UpstreamHealth } from '../repository/statistics.ts';
+import { layoutOf } from '../store/layout.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag } from './flags.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes, formatCount } from './format.ts';
 import { environmentOf } from './serve.ts';
 import { printJson, printLine } from './verb.ts';
 import type { Io, Verb } from './verb.ts';
@@ -14,6 +18,18 @@ interface RunningServer {
   readonly statistics: Statistics | null;
 }
 
+/** What holds for the cache folder, whichever process looks. */
+type FolderStatistics = Pick<
+  Statistics,
+  | 'held'
+  | 'fileHits'
+  | 'fileMisses'
+  | 'bytesServed'
+  | 'bytesFetched'
+  | 'bytesSaved'
+  | 'evictedFiles'
+>;
+
 /** `wheelcellar stats`: what is held, what it has saved, and how the running servers fare. */
 export const verb: Verb = {
   name: 'stats',
@@ -21,19 +37,45 @@ export const verb: Verb = {
   configure: addJsonFlag,
   run: async ({ io, options, config }) => {
     const settings = config();
-    const mirror = await createMirror(settings, environmentOf(settings, io));
-    try {
-      const own = mirror.statistics();
-      const servers = await Promise.all(mirror.store.runningServers().map(ask));
-      if (options['json'] === true)
-        printJson(io, { cacheDir: settings.cache.dir, ...own, servers });
-      else printReport(io, settings.cache.dir, own, servers);
-    } finally {
-      await mirror.close(0);
-    }
+    const cacheDir = settings.cache.dir;
+    // Looking must not make the folder.
+    const isThere = existsSync(layoutOf(cacheDir).catalogFile);
+    const { folder, servers } = isThere
+      ? await look(settings, environmentOf(settings, io))
+      : { folder: NOTHING, servers: [] };
+    if (options['json'] === true) printJson(io, { cacheDir, ...folder, servers });
+    else printReport(io, isThere ? cacheDir : `${cacheDir} (not there yet)`, folder, servers);
     return EXIT.ok;
   },
 };
+
+const NOTHING: FolderStatistics = {
+  held: { projects: 0, files: 0, bytes: 0 },
+  fileHits: 0,
+  fileMisses: 0,
+  bytesServed: 0,
+  bytesFetched: 0,
+  bytesSaved: 0,
+  evictedFiles: 0,
+};
+
+async function look(
+  settings: Config,
+  env: Environment,
+): Promise<{ folder: FolderStatistics; servers: readonly RunningServer[] }> {
+  const mirror = await createMirror(settings, env);
+  try {
+    const { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles } =
+      mirror.statistics();
+    const servers = await Promise.all(mirror.store.runningServers().map(ask));
+    return {
+      folder: { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles },
+      servers,
+    };
+  } finally {
+    await mirror.close(0);
+  }
+}
 
 async function ask({
   pid,
@@ -55,40 +97,42 @@ async function ask({
 function printReport(
   io: Io,
   cacheDir: string,
-  own: Statistics,
+  own: FolderStatistics,
   servers: readonly RunningServer[],
 ): void {
+  const { files, projects, bytes } = own.held;
   const line = (name: string, value: string): void => printLine(io, `${name.padEnd(9)} ${value}`);
   line('cache', cacheDir);
   line(
     'held',
-    `${own.held.files} files of ${own.held.projects} projects, ${formatBytes(own.held.bytes)}`,
+    `${formatCount(files, 'file')} of ${formatCount(projects, 'project')}, ${formatBytes(bytes)}`,
   );
-  line('requests', `${own.fileHits} files from the cache, ${own.fileMisses} fetched`);
+  line(
+    'requests',
+    `${formatCount(own.fileHits, 'file')} from the cache, ${own.fileMisses} waited for a fetch`,
+  );
   line(
     'served',
     `${formatBytes(own.bytesServed)}, of which ${formatBytes(own.bytesSaved)} did not come from upstream`,
   );
-  if (own.evictedFiles > 0) line('evicted', `${own.evictedFiles} files`);
+  if (own.evictedFiles > 0) line('evicted', formatCount(own.evictedFiles, 'file'));
   if (servers.length === 0) line('servers', 'none is running on this folder');
   for (const { pid, origin, statistics } of servers) {
-    if (statistics === null) {
-      line('server', `${origin} (process ${pid}) does not answer`);
-      continue;
-    }
-    line(
-      'server',
-      `${origin} (process ${pid}): ${statistics.mode} since ${new Date(statistics.modeSince).toISOString()}`,
-    );
-    for (const upstream of statistics.upstreams) {
-      const failures =
-        upstream.failures === 0
-          ? ''
-          : `, ${upstream.failures} failures (last: ${upstream.lastError ?? '?'})`;
-      line(
-        '',
-        `${upstream.name}: ${upstream.state}, ${upstream.pageFetches} pages, ${upstream.fileFetches} files, ${formatBytes(upstream.bytesReceived)}${failures}`,
-      );
-    }
+    const server = `${origin} (process ${pid})`;
+    if (statistics === null) line('server', `${server} does not answer`);
+    else line('server', `${server}: ${statistics.mode} since ${timeOf(statistics.modeSince)}`);
+    for (const upstream of statistics?.upstreams ?? []) line('', healthOf(upstream));
   }
+}
+
+function healthOf(upstream: UpstreamHealth): string {
+  const { name, state, pageFetches, fileFetches, bytesReceived, failures, lastError } = upstream;
+  const fetched = `${formatCount(pageFetches, 'page')}, ${formatCount(fileFetches, 'file')}`;
+  const failed =
+    failures === 0 ? '' : `, ${formatCount(failures, 'failure')} (last: ${lastError ?? '?'})`;
+  return `${name}: ${state}, ${fetched}, ${formatBytes(bytesReceived)}${failed}`;
+}
+
+function timeOf(epochMs: number): string {
+  return new Date(epochMs).toISOString();
 }
