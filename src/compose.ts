@@ -26,7 +26,10 @@ import {
 import type { Repository } from './repository/repository.ts';
 import { collectStats } from './repository/statistics.ts';
 import type { Statistics } from './repository/statistics.ts';
+import { HotPages } from './repository/hot-pages.ts';
 import { createApp } from './server/app.ts';
+import { FastDoor } from './server/fast-door.ts';
+import type { HotAnswer } from './server/fast-door.ts';
 import { startHttpServer } from './server/http-server.ts';
 import type { HttpServer } from './server/http-server.ts';
 import { LOCAL_UPSTREAM } from './store/layout.ts';
@@ -96,7 +99,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
   for (const upstream of upstreams)
     members.set(upstream.name, new CachedRepository(upstream, store, rules, env));
   const repository = new AdoptedRepository(new PriorityRepository(members), store);
-  const pages = new RenderedPages(repository, config.cache.memoryBytes);
+  const pages = new RenderedPages(repository, config.cache.memoryBytes / 2);
   store.publishWith({
     project: (project) => renderStaticProject(repository, project),
     root: renderStaticRoot,
@@ -132,8 +135,17 @@ export async function serveMirror(
   env: Environment,
 ): Promise<HttpServer> {
   let isReady = true;
+  const { catalog } = mirror.store;
+  const hotPages = new HotPages<HotAnswer>({
+    memoryBytes: config.cache.memoryBytes / 2,
+    clock: env.clock,
+  });
+  catalog.onChange((project) => hotPages.changed(project));
+  for (const upstream of mirror.upstreams) upstream.reachability.onSwitch(() => hotPages.clear());
+  const fastDoor = new FastDoor(hotPages, config.index.hideYanked === 'setuptools');
   const app = createApp({
     pages: mirror.pages,
+    fastDoor,
     repository: mirror.repository,
     legacy: new LegacyDocuments(mirror.repository),
     provenance: new ProvenanceSource(mirror.repository, mirror.upstreams),
@@ -156,6 +168,7 @@ export async function serveMirror(
       allowedHosts: config.allowedHosts,
       trustProxy: config.trustProxy,
       log: env.log,
+      fastDoor,
     },
     app,
   );

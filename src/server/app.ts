@@ -3,19 +3,23 @@ import express from 'express';
 import type { Express, Request, Response } from 'express';
 import { NotFoundError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import type { ProjectName } from '../packaging/names.ts';
 import type { LegacyDocuments } from '../repository/legacy-documents.ts';
 import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
 import type { Repository, RequestContext } from '../repository/repository.ts';
 import { answerError, answerText } from './answer-errors.ts';
+import type { FastDoor } from './fast-door.ts';
 import { parseRoute } from './route.ts';
 import type { Route } from './route.ts';
 import { sendFile } from './send-file.ts';
-import { negotiatePage, sendDocument, sendPage } from './send-page.ts';
+import { negotiatePage, pageHeads, sendDocument } from './send-page.ts';
 
 /** What the HTTP side asks and tells. */
 export interface AppOptions {
   readonly pages: RenderedPages;
+  /** The door in front of this one, which keeps what is answered here. */
+  readonly fastDoor?: FastDoor;
   readonly repository: Repository;
   readonly legacy: LegacyDocuments;
   readonly provenance: ProvenanceSource;
@@ -81,19 +85,10 @@ async function answer(
     signal: goneSignal(response),
   };
   switch (route.kind) {
-    case 'root': {
-      const wanted = negotiatePage(request, response, route.depth, options.hideYanked);
-      sendPage(request, response, await options.pages.root(wanted.form, context), wanted);
-      return;
-    }
+    case 'root':
     case 'project': {
-      const wanted = negotiatePage(request, response, route.depth, options.hideYanked);
-      sendPage(
-        request,
-        response,
-        await options.pages.project(route.project, wanted.form, context),
-        wanted,
-      );
+      const project = route.kind === 'root' ? null : route.project;
+      await answerPage(options, project, route.depth, context, request, response);
       return;
     }
     case 'file': {
@@ -106,7 +101,7 @@ async function answer(
       const { project, version } = route;
       const root = `${originOf(request)}${options.basePath === '/' ? '' : options.basePath}/`;
       const page = await options.legacy.document(project, version, root, context);
-      sendDocument(request, response, page, 'application/json');
+      sendDocument(request, response, page, pageHeads(page, 'application/json', null));
       return;
     }
     case 'provenance': {
@@ -130,6 +125,30 @@ async function answer(
         hint: 'The index is at simple/, a project at simple/<name>/.',
       });
   }
+}
+
+async function answerPage(
+  options: AppOptions,
+  project: ProjectName | null,
+  depth: number,
+  context: RequestContext,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const wanted = negotiatePage(request, response, depth, options.hideYanked);
+  const changesBefore = options.fastDoor?.changes ?? 0;
+  const page =
+    project === null
+      ? await options.pages.root(wanted.form, context)
+      : await options.pages.project(project, wanted.form, context);
+  sendDocument(request, response, page, pageHeads(page, wanted.contentType, wanted.vary));
+  if (options.fastDoor === undefined) return;
+  // What was fetched for this client is a hit for the next one.
+  const { freshness } = page;
+  const next =
+    freshness.status === 'fetched' ? { ...freshness, status: 'hit' as const } : freshness;
+  const heads = pageHeads({ ...page, freshness: next }, wanted.contentType, wanted.vary);
+  options.fastDoor.keep(request, project, page, heads, changesBefore);
 }
 
 function answerOwn(options: AppOptions, path: string, request: Request, response: Response): void {

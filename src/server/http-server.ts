@@ -7,6 +7,7 @@ import proxyAddr from 'proxy-addr';
 import { ConfigurationError, codeOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerText } from './answer-errors.ts';
+import type { FastDoor } from './fast-door.ts';
 import { createHostGuard } from './host-guard.ts';
 
 export interface HttpServerOptions {
@@ -16,6 +17,8 @@ export interface HttpServerOptions {
   /** Peers whose `X-Forwarded-Host` is held against the same rules as the Host. */
   readonly trustProxy: readonly string[];
   readonly log: Logger;
+  /** Answers what it has at hand, behind the guards and before everything else. */
+  readonly fastDoor?: Pick<FastDoor, 'answers'>;
   /** A client that takes nothing of what is ready for it is let go after this; 90 s by default. */
   readonly stalledClientMs?: number;
 }
@@ -45,7 +48,7 @@ export async function startHttpServer(
   handler: RequestListener,
 ): Promise<HttpServer> {
   const stalledMs = options.stalledClientMs ?? STALLED_CLIENT_MS;
-  const prepared = preparing(handler);
+  const prepared = preparing(handler, options.fastDoor);
   const guarded = guardingHost(options, prepared);
   const servers: Server[] = [];
   const origins: string[] = [];
@@ -89,8 +92,12 @@ function newServer(listener: RequestListener, stalledMs: number): Server {
 }
 
 /** What holds for every answer, whoever gives it. */
-function preparing(handler: RequestListener): RequestListener {
+function preparing(
+  handler: RequestListener,
+  fastDoor: HttpServerOptions['fastDoor'],
+): RequestListener {
   return (request, response) => {
+    if (fastDoor?.answers(request, response) === true) return;
     response.setHeader('X-Content-Type-Options', 'nosniff');
     // A write after the client has left is no news; without a listener it would end the process.
     response.on('error', () => {});

@@ -6,6 +6,7 @@ import { JSON_TYPE, PAGE_TYPES, negotiate, negotiateCoding } from '../simple/neg
 import type { PageType } from '../simple/negotiate.ts';
 import { pageCacheStatus } from './cache-status.ts';
 import { noneMatchFails } from './conditional.ts';
+import type { HeadFields } from './fast-door.ts';
 
 /** Every index answer depends on these request headers, refusals included. */
 const VARY = 'Accept, Accept-Encoding';
@@ -17,6 +18,8 @@ const IGNORES_YANKED = /^setuptools\//;
 export interface WantedPage {
   readonly form: PageForm;
   readonly contentType: string;
+  /** The request headers that decided. */
+  readonly vary: string;
 }
 
 /** @throws NotAcceptableError when no representation fits */
@@ -26,7 +29,9 @@ export function negotiatePage(
   depth: number,
   hideYanked: 'never' | 'setuptools' | 'always',
 ): WantedPage {
-  response.setHeader('Vary', hideYanked === 'setuptools' ? `${VARY}, User-Agent` : VARY);
+  const vary = hideYanked === 'setuptools' ? `${VARY}, User-Agent` : VARY;
+  // Refusals depend on them, too.
+  response.setHeader('Vary', vary);
   const type = negotiate(request.headers.accept, formatParameter(request.url ?? ''))?.type;
   if (type === undefined) {
     throw new NotAcceptableError(
@@ -44,41 +49,49 @@ export function negotiatePage(
       hideYanked: hideYanked === 'always' || isBlindToYanked,
     },
     contentType: contentTypeOf(type),
+    vary,
   };
 }
 
-/** Sends a ready index page, or 304 when the client has it. */
-export function sendPage(
-  request: IncomingMessage,
-  response: ServerResponse,
-  page: ReadyPage,
-  wanted: WantedPage,
-): void {
-  sendDocument(request, response, page, wanted.contentType);
+/** The two heads that a document can go out with. */
+export interface PageHeads {
+  readonly head: HeadFields;
+  readonly notModifiedHead: HeadFields;
 }
 
-/** Sends any ready document likewise. */
+/** The heads of a document; an index page names the request headers that it varies by. */
+export function pageHeads(page: ReadyPage, contentType: string, vary: string | null): PageHeads {
+  const notModifiedHead: HeadFields = [
+    ...(vary === null ? [] : [['Vary', vary] as const]),
+    ['Cache-Control', 'max-age=0, must-revalidate'],
+    ['ETag', page.etag],
+    ['Cache-Status', pageCacheStatus(page.freshness)],
+    ...(page.lastSerial === null ? [] : [['X-PyPI-Last-Serial', page.lastSerial] as const]),
+    ['X-Content-Type-Options', 'nosniff'],
+  ];
+  return {
+    notModifiedHead,
+    head: [
+      ...notModifiedHead,
+      ['Content-Type', contentType],
+      ['Content-Length', page.body.length],
+      ['Content-Security-Policy', "default-src 'none'; sandbox"],
+      ...(page.coding === 'identity' ? [] : [['Content-Encoding', page.coding] as const]),
+    ],
+  };
+}
+
+/** Sends a document, or 304 when the client has it. */
 export function sendDocument(
   request: IncomingMessage,
   response: ServerResponse,
   page: ReadyPage,
-  contentType: string,
+  { head, notModifiedHead }: PageHeads,
 ): void {
-  response.setHeader('Cache-Control', 'max-age=0, must-revalidate');
-  response.setHeader('ETag', page.etag);
-  response.setHeader('Cache-Status', pageCacheStatus(page.freshness));
-  if (page.lastSerial !== null) response.setHeader('X-PyPI-Last-Serial', page.lastSerial);
-  if (noneMatchFails(request.headers['if-none-match'], page.etag)) {
-    response.statusCode = 304;
-    response.end();
-    return;
-  }
-  response.setHeader('Content-Type', contentType);
-  response.setHeader('Content-Length', page.body.length);
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
-  if (page.coding !== 'identity') response.setHeader('Content-Encoding', page.coding);
-  response.end(request.method === 'HEAD' ? undefined : page.body);
+  const isKnown = noneMatchFails(request.headers['if-none-match'], page.etag);
+  response.statusCode = isKnown ? 304 : 200;
+  for (const [name, value] of isKnown ? notModifiedHead : head) response.setHeader(name, value);
+  response.end(isKnown || request.method === 'HEAD' ? undefined : page.body);
 }
 
 function contentTypeOf(type: PageType): string {
