@@ -22,6 +22,11 @@ export class DataFile {
   readonly inode: number;
   #holders = 1;
   #sizeBytes = 0;
+  #lastRead: {
+    readonly position: number;
+    readonly length: number;
+    readonly bytes: Promise<Buffer>;
+  } | null = null;
   #state: DataFileState = 'growing';
 
   private constructor(descriptor: number) {
@@ -67,8 +72,22 @@ export class DataFile {
     this.#state = state;
   }
 
-  /** Up to `length` bytes from `position` on; fewer only at the end of what is there. */
-  async read(position: number, length: number): Promise<Buffer> {
+  /**
+   * Up to `length` bytes from `position` on; fewer only at the end of what is there. Readers that wait
+   * for the same bytes share one read and one buffer, which nobody may change: bytes of a data file
+   * are written once.
+   */
+  read(position: number, length: number): Promise<Buffer> {
+    const last = this.#lastRead;
+    const isSame = last !== null && last.position === position && last.length === length;
+    if (isSame && position + length <= this.#sizeBytes) return last.bytes;
+    const bytes = this.#readNow(position, length);
+    this.#lastRead = { position, length, bytes };
+    bytes.catch(() => (this.#lastRead = null));
+    return bytes;
+  }
+
+  async #readNow(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(length);
     const { bytesRead } = await readAt(this.#descriptor, buffer, 0, length, position);
     return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
