@@ -37,6 +37,11 @@ const config: ViteUserConfig = defineConfig({
       project('contract', 20_000),
       project('integration', 30_000),
       project('e2e', 180_000, withPythonClients),
+      project('clients', 120_000, {
+        globalSetup: ['test/clients/setup.ts'],
+        maxWorkers: 2,
+        sequence: { groupOrder: 3 },
+      }),
       project('live', 180_000, {
         ...withPythonClients,
         maxWorkers: 1,
