@@ -1,8 +1,9 @@
 import type { Clock } from '../core/clock.ts';
-import { NotFoundError } from '../core/errors.ts';
+import { NotFoundError, NotHeldOfflineError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { ProjectList } from '../simple/model.ts';
+import type { PageRow } from '../store/catalog.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { FileSource, Repository, RequestContext, Snapshot } from './repository.ts';
@@ -20,6 +21,8 @@ export interface CachedRepositoryOptions extends FreshnessRules, FileRules {
 
 /** One upstream, through the cache. */
 export class CachedRepository implements Repository {
+  /** Of the upstream. */
+  readonly name: string;
   readonly #upstream: Upstream;
   readonly #store: Store;
   readonly #pages: UpstreamPages;
@@ -31,6 +34,7 @@ export class CachedRepository implements Repository {
     options: CachedRepositoryOptions,
     env: { readonly clock: Clock; readonly log: Logger },
   ) {
+    this.name = upstream.name;
     this.#upstream = upstream;
     this.#store = store;
     const refresher = new PageRefresher(upstream, store, options.maxPageBytes, env);
@@ -51,6 +55,35 @@ export class CachedRepository implements Repository {
 
   async file(path: string, context: RequestContext): Promise<FileSource> {
     return await this.#files.file(path, context);
+  }
+
+  /** Whether the upstream may be asked for the project at all. */
+  serves(project: ProjectName): boolean {
+    return this.#upstream.serves(project);
+  }
+
+  /**
+   * Asks the upstream for a page, whatever the age of the stored one.
+   *
+   * @param force take the answer even if it looks older than what is stored
+   * @throws NotFoundError when the upstream has no such project; otherwise as the upstream does
+   */
+  async refresh(
+    project: ProjectName,
+    force: boolean,
+  ): Promise<'fetched' | 'changed' | 'unchanged'> {
+    const find = (): PageRow | undefined =>
+      this.#store.catalog.findPage(this.name, project, this.#upstream.url);
+    const before = find();
+    if (!this.#pages.mayAsk({ networkMode: 'normal', signal: new AbortController().signal })) {
+      throw new NotHeldOfflineError(`${this.name} is not asked (offline).`);
+    }
+    await this.#pages.refresh(project, { force });
+    const after = find();
+    if (after === undefined || after.absent)
+      throw new NotFoundError(`${this.name} has no project ${project}.`);
+    if (before === undefined || before.absent) return 'fetched';
+    return before.bodyDigest === after.bodyDigest ? 'unchanged' : 'changed';
   }
 
   /** Resolves when the work that follows stored files has ended. */

@@ -1,4 +1,4 @@
-import { NotFoundError } from '../core/errors.ts';
+import { NotFoundError, NotHeldOfflineError } from '../core/errors.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { ProjectList } from '../simple/model.ts';
 import { upstreamOfPath } from '../store/mirror-path.ts';
@@ -32,6 +32,12 @@ export class PriorityRepository implements Repository {
       } catch (error) {
         if (!(error instanceof NotFoundError)) throw error;
       }
+    }
+    if (context.networkMode === 'offline') {
+      throw new NotHeldOfflineError(
+        `No file of ${project} is in the cache, and no index is asked (offline).`,
+        { hint: 'Install it once while online.' },
+      );
     }
     throw new NotFoundError(`No index has a project ${project}.`);
   }

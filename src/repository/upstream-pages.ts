@@ -176,9 +176,11 @@ export class UpstreamPages {
         load: async () => held,
       };
     }
-    // An index that must never be asked has no say about names that are not held: the next one is asked.
-    if (row?.absent === true || why === 'forbidden') throw this.#unknown(project);
-    if (why === 'offline' || row !== undefined) {
+    // Without a stored page it has no say about the name, as long as nobody may ask it: what later
+    // indexes hold was theirs to give. With one, the name is its own, and none of its files is here.
+    const isOwner = row !== undefined && !row.absent;
+    if (row?.absent === true || (!isOwner && why !== 'cut-off')) throw this.#unknown(project);
+    if (isOwner) {
       throw new NotHeldOfflineError(
         `No file of ${project} is in the cache, and ${this.#upstream.name} is not asked (${why}).`,
         { hint: 'Install it once while online.' },

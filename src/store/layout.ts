@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { StorageError, codeOf } from '../core/errors.ts';
 import { makePublicFolder } from './atomic-file.ts';
 
@@ -61,7 +61,7 @@ export function layoutOf(cacheDir: string): Layout {
  */
 export function prepareLayout(layout: Layout): void {
   try {
-    mkdirSync(layout.cacheDir, { recursive: true });
+    makeFolders(layout.cacheDir);
     makePublicFolder(join(layout.mirrorDir, 'packages'));
     mkdirSync(layout.stateDir, { recursive: true, mode: 0o700 });
     for (const dir of [layout.pagesDir, layout.partialDir, layout.locksDir, layout.withheldDir]) {
@@ -72,7 +72,10 @@ export function prepareLayout(layout: Layout): void {
       `The cache folder ${layout.cacheDir} cannot be used: ${codeOf(error)}.`,
       {
         cause: error,
-        hint: 'Choose another folder with --cache-dir, or make this one writable for this user.',
+        hint:
+          codeOf(error) === 'EEXIST' || codeOf(error) === 'ENOTDIR'
+            ? 'There is a file of that name. Choose another folder with --cache-dir.'
+            : 'Choose another folder with --cache-dir, or make this one writable for this user.',
       },
     );
   }
@@ -81,6 +84,18 @@ export function prepareLayout(layout: Layout): void {
       `${layout.mirrorDir} and ${layout.stateDir} lie on different file systems, but files are published by a link from one to the other.`,
       { hint: 'Put the whole cache folder on one file system (--cache-dir).' },
     );
+  }
+}
+
+/** Like `mkdir -p`. Node's own way never ends where a parent exists but takes no folders (/proc). */
+function makeFolders(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (dirname(path) !== path) makeFolders(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isThere) throw error;
   }
 }
 
