@@ -28,6 +28,7 @@ const VERBS: VerbTable = {
   stats: () => import('./stats.ts'),
   service: () => import('./service.ts'),
   config: () => import('./config-verb.ts'),
+  dib: () => import('./dib.ts'),
   elements: () => import('./elements.ts'),
   version: () => import('./version.ts'),
 };
