@@ -40,6 +40,41 @@ dib_pypi_pip_environment() {
     [ -z "$trusted" ] || echo "PIP_TRUSTED_HOST=${trusted//$'\n'/ }"
 }
 
+# pip and uv send even what is meant for this machine through a proxy, and a proxy
+# elsewhere cannot reach it.
+dib_pypi_no_proxy_environment() {
+    local url host present=${no_proxy:-${NO_PROXY:-}} entries
+    dib_pypi_any_set http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY || return 0
+    entries=$present
+    while IFS= read -r url; do
+        host=$(dib_pypi_host "$url")
+        case $host in
+            localhost | *.localhost | 127.* | ::1) ;;
+            *) continue ;;
+        esac
+        [[ ,${entries// /}, == *,"$host",* ]] || entries+=${entries:+,}$host
+    done <<< "$(dib_pypi_mirrors)"
+    if [ "$entries" != "$present" ]; then
+        echo "no_proxy=$entries"
+        echo "NO_PROXY=$entries"
+    fi
+}
+
+# uv brings certificates of its own and does not ask the image for any. Only for
+# mirrors: the official index needs no others, and an image may have none at all.
+dib_pypi_certificate_environment() {
+    local url
+    ! dib_pypi_any_set UV_SYSTEM_CERTS UV_NATIVE_TLS SSL_CERT_FILE SSL_CERT_DIR || return 0
+    while IFS= read -r url; do
+        if [ "$(dib_pypi_scheme "$url")" = https ]; then
+            echo UV_SYSTEM_CERTS=1
+            # Its older name.
+            echo UV_NATIVE_TLS=1
+            return 0
+        fi
+    done <<< "$(dib_pypi_mirrors)"
+}
+
 # dib_pypi_environment HOOKS_FOLDER: NAME=VALUE lines.
 dib_pypi_environment() {
     local phase=${1##*/} indexes=() url retries
@@ -48,6 +83,8 @@ dib_pypi_environment() {
     done <<< "$(dib_pypi_indexes_of_phase "$phase")"
     retries=$(dib_pypi_retries)
 
+    dib_pypi_no_proxy_environment
+    dib_pypi_certificate_environment
     if ! dib_pypi_any_set UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL; then
         if ((${#indexes[@]} > 0)); then
             dib_pypi_uv_environment "${indexes[@]}"

@@ -94,6 +94,18 @@ dib_pypi_netloc() {
     printf '%s\n' "${authority##*@}"
 }
 
+# host alone, an IPv6 address without its brackets.
+dib_pypi_host() {
+    local netloc
+    netloc=$(dib_pypi_netloc "$1")
+    if [[ $netloc == \[*\]* ]]; then
+        netloc=${netloc#[}
+        printf '%s\n' "${netloc%%]*}"
+    else
+        printf '%s\n' "${netloc%%:*}"
+    fi
+}
+
 # Path with what follows it; empty for http://host.
 dib_pypi_tail() {
     local rest=${1#*://} authority

@@ -17,8 +17,9 @@ dib_pypi_exists() {
     [ -e "$1" ] || [ -L "$1" ]
 }
 
+# Ours is never a link. One of the image's own may lead to a file of ours.
 dib_pypi_is_ours() {
-    [ -f "$1" ] && grep -qxF "$DIB_PYPI_MARK" "$1"
+    [ -f "$1" ] && ! [ -L "$1" ] && grep -qxF "$DIB_PYPI_MARK" "$1"
 }
 
 # dib_pypi_replace FILE TEXT: keep the original aside and write TEXT and the mark.

@@ -42,9 +42,37 @@ class InsideTest(unittest.TestCase):
         }, self.found(**CALLER, **MIRRORS))
 
     def test_keeps_other_settings_of_the_caller(self):
+        (self.image.root / 'ca.pem').touch()
         found = self.found(PIP_CERT='/ca.pem', PIP_RETRIES='9')
         self.assertEqual(('/ca.pem', '9'),
                          (found['PIP_CERT'], found['PIP_RETRIES']))
+
+    def test_drops_certificate_files_that_the_image_lacks(self):
+        found = self.image.environment(
+            'install.d', PIP_CERT='/host.pem', REQUESTS_CA_BUNDLE='/host.pem',
+            SSL_CERT_FILE='/host.pem', SSL_CERT_DIR='/etc')
+        self.assertEqual({'SSL_CERT_DIR'}, {
+            'PIP_CERT', 'REQUESTS_CA_BUNDLE', 'SSL_CERT_FILE', 'SSL_CERT_DIR',
+        } & set(found))
+
+    def test_has_uv_ask_the_image_for_certificates_of_an_https_mirror(self):
+        found = self.found(DIB_PYPI_MIRROR_URL='https://mirror/')
+        self.assertEqual('1', found['UV_SYSTEM_CERTS'])
+        found = self.found(DIB_PYPI_MIRROR_URL='http://mirror/',
+                           DIB_PYPI_OFFICIAL_URL='https://127.0.0.1:1/')
+        self.assertNotIn('UV_SYSTEM_CERTS', found)
+
+    def test_leads_loopback_mirrors_past_a_proxy(self):
+        mirrors = {'DIB_PYPI_MIRROR_URL_1': 'http://127.0.0.1:3141/',
+                   'DIB_PYPI_MIRROR_URL_2': 'http://[::1]:3141/simple/',
+                   'DIB_PYPI_MIRROR_URL_3': 'http://mirror:3141/'}
+        found = self.image.environment(
+            'install.d', http_proxy='http://proxy/', NO_PROXY='intra, a',
+            **mirrors)
+        self.assertEqual('intra, a,127.0.0.1,::1', found['no_proxy'])
+        self.assertEqual(found['no_proxy'], found['NO_PROXY'])
+        found = self.image.environment('install.d', **mirrors)
+        self.assertNotIn('no_proxy', found)
 
     def test_keeps_the_callers_indexes_on_request(self):
         found = self.found(DIB_PYPI_KEEP_ENV='1', **CALLER)
