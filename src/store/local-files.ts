@@ -151,12 +151,16 @@ export class LocalFiles {
       await writeNewFile(temporary, metadata, { mode: 0o444, durable: true });
       const sidecar = { path: `${path}.metadata`, filename: `${filename}.metadata`, entry: null };
       const digest = createHash('sha256').update(metadata).digest('hex');
-      await this.#publish(temporary, {
-        ...common,
-        ...sidecar,
-        kind: 'metadata',
-        sha256: digest,
-      }).finally(() => rm(temporary, { force: true }));
+      try {
+        await this.#publish(temporary, {
+          ...common,
+          ...sidecar,
+          kind: 'metadata',
+          sha256: digest,
+        });
+      } finally {
+        await rm(temporary, { force: true });
+      }
     }
     const requiresPython = metadata === null ? null : metadataFacts(metadata).requiresPython;
     const { size } = await stat(source);

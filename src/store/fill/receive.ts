@@ -17,6 +17,11 @@ import type { FillProgress } from './progress.ts';
 /** Only so much progress makes up for earlier breaks: an upstream that always halves would be asked for ever. */
 const REAL_PROGRESS_BYTES = 256 * 1024;
 const MOST_ROUNDS = 100;
+/**
+ * Before the first byte, no request begins later than this: installers wait 15 s for one, and an honest
+ * 503 while they listen lets them come back.
+ */
+const FIRST_BYTE_WITHIN_MS = 8_000;
 /** While the length is unknown, the free space is looked at after so many bytes. */
 const LOOK_FOR_ROOM_BYTES = 32 * 1024 * 1024;
 
@@ -48,6 +53,7 @@ interface Course {
 export async function receive(reception: Reception): Promise<void> {
   const { body, env, request, signal } = reception;
   const course: Course = { cleanEndAt: null, lookedForRoomAt: 0 };
+  const startedAt = env.clock.monotonic();
   let breaks = 0;
   let sinceProgress = body.position;
   for (let round = 0; !body.isComplete; round++) {
@@ -59,7 +65,9 @@ export async function receive(reception: Reception): Promise<void> {
         breaks = 0;
         sinceProgress = body.position;
       }
-      const mayRetry = isPassing(error, body.position > 0);
+      const isLate =
+        body.position === 0 && env.clock.monotonic() - startedAt >= FIRST_BYTE_WITHIN_MS;
+      const mayRetry = isPassing(error, body.position > 0) && !isLate;
       if (!mayRetry || ++breaks > env.retries || round >= MOST_ROUNDS) throw error;
       env.log.debug('fill resumes after a break', {
         filename: request.filename,
