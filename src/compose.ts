@@ -13,6 +13,8 @@
 import type { Config, UpstreamConfig } from './config/config.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
+import { openStore } from './open-store.ts';
+import type { ProjectName } from './packaging/names.ts';
 import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
 import { CachedRepository } from './repository/cached-repository.ts';
 import { LegacyDocuments } from './repository/legacy-documents.ts';
@@ -24,6 +26,8 @@ import {
   renderStaticRoot,
 } from './repository/rendered-pages.ts';
 import type { Repository } from './repository/repository.ts';
+import { refreshProject } from './repository/refresh-project.ts';
+import type { RefreshedProject } from './repository/refresh-project.ts';
 import { collectStats } from './repository/statistics.ts';
 import type { Statistics } from './repository/statistics.ts';
 import { HotPages } from './repository/hot-pages.ts';
@@ -33,7 +37,7 @@ import type { HotAnswer } from './server/fast-door.ts';
 import { startHttpServer } from './server/http-server.ts';
 import type { HttpServer } from './server/http-server.ts';
 import { LOCAL_UPSTREAM } from './store/layout.ts';
-import { Store } from './store/store.ts';
+import type { Store } from './store/store.ts';
 import { createTransport, createUpstream } from './upstream/upstream.ts';
 import type { Transport, Upstream } from './upstream/upstream.ts';
 
@@ -55,23 +59,15 @@ export interface Mirror {
   readonly repository: Repository;
   readonly pages: RenderedPages;
   statistics(): Statistics;
+  /** See {@link refreshProject}. */
+  refresh(project: ProjectName, force: boolean): Promise<RefreshedProject>;
   /** Fills get `graceMs` to finish; the others are left resumable. */
   close(graceMs: number): Promise<void>;
 }
 
 /** Opens the cache folder and joins the chain. @throws StorageError, ConfigurationError */
 export async function createMirror(config: Config, env: Environment): Promise<Mirror> {
-  const store = await Store.open(
-    {
-      cacheDir: config.cache.dir,
-      maxSizeBytes: config.cache.maxSizeBytes,
-      maxAgeMs: config.cache.maxAgeMs,
-      graceMs: config.cache.graceMs,
-      reserveBytes: config.cache.reserveBytes,
-      retries: config.http.retries,
-    },
-    env,
-  );
+  const store = await openStore(config, env);
   const transport = createTransport({
     connectTimeoutMs: config.http.connectTimeoutMs,
     headersTimeoutMs: config.http.headersTimeoutMs,
@@ -96,8 +92,8 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     withoutDigest: config.index.withoutDigest,
   };
   const members = new Map<string, Repository>([[LOCAL_UPSTREAM, new LocalRepository(store)]]);
-  for (const upstream of upstreams)
-    members.set(upstream.name, new CachedRepository(upstream, store, rules, env));
+  const caches = upstreams.map((upstream) => new CachedRepository(upstream, store, rules, env));
+  for (const cache of caches) members.set(cache.name, cache);
   const repository = new AdoptedRepository(new PriorityRepository(members), store);
   const pages = new RenderedPages(repository, config.cache.memoryBytes / 2);
   store.publishWith({
@@ -120,6 +116,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
         startedAt,
         clock: env.clock,
       }),
+    refresh: (project, force) => refreshProject(caches, store, project, force),
     close: async (graceMs) => {
       await store.close(graceMs);
       for (const upstream of upstreams) upstream.close();

@@ -64,6 +64,7 @@ const SETTING_FLAGS: ReadonlySet<string> = new Set<keyof PartialFlags>([
   'preferOffline',
   'indexTtl',
   'maxSize',
+  'maxAge',
   'basePath',
   'trustProxy',
   'logFormat',

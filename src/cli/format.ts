@@ -14,3 +14,20 @@ export function formatBytes(bytes: number): string {
 export function formatCount(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }
+
+/** A time for people, UTC to the minute: `2026-11-21 09:30`. */
+export function formatTime(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(0, 16).replace('T', ' ');
+}
+
+/** A span of time for people, in its largest whole unit: `10 minutes`. */
+export function formatSpan(ms: number): string {
+  const units: readonly (readonly [string, number])[] = [
+    ['day', 86_400_000],
+    ['hour', 3_600_000],
+    ['minute', 60_000],
+    ['second', 1000],
+  ];
+  const [unit, length] = units.find(([, each]) => ms >= each) ?? ['second', 1000];
+  return formatCount(Math.round(ms / length), unit);
+}

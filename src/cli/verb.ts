@@ -18,6 +18,8 @@ export interface Io {
   readonly stderr: TextSink;
   /** Whether standard error is a terminal, so that logs are for people. */
   readonly isTty: boolean;
+  /** Shows long text page by page; absent when standard output is no terminal. */
+  readonly page?: (text: string) => Promise<void>;
   readonly homeDir: string;
   readonly cwd: string;
   /** Calls `listener` on every such signal until the returned function is called. */
@@ -63,4 +65,15 @@ export function printJson(io: Io, value: unknown): void {
 /** Prints one line to standard output. */
 export function printLine(io: Io, line: string): void {
   io.stdout.write(`${line}\n`);
+}
+
+/** Prints many lines, and on a terminal through a pager with a last line that a pipe does without. */
+export async function printPaged(io: Io, lines: readonly string[], footer: string): Promise<void> {
+  if (io.page === undefined) {
+    if (lines.length > 0) io.stdout.write(`${lines.join('\n')}\n`);
+    else if (footer !== '') printLine(io, footer);
+    return;
+  }
+  const all = footer === '' ? lines : [...lines, '', footer];
+  await io.page(`${all.join('\n').trimStart()}\n`);
 }

@@ -133,6 +133,8 @@ export interface PartialFlags {
   readonly indexTtl?: string;
   /** A size, such as `20GB`. */
   readonly maxSize?: string;
+  /** A duration, such as `90d`. */
+  readonly maxAge?: string;
   readonly basePath?: string;
   readonly trustProxy?: readonly string[];
   readonly logFormat?: string;

@@ -10,6 +10,7 @@ const FLAG_KEYS = [
   { field: 'unix', flag: '--unix', path: ['unix'] },
   { field: 'cacheDir', flag: '--cache-dir', path: ['cache', 'dir'] },
   { field: 'maxSize', flag: '--max-size', path: ['cache', 'max_size'] },
+  { field: 'maxAge', flag: '--max-age', path: ['cache', 'max_age'] },
   { field: 'indexTtl', flag: '--index-ttl', path: ['index', 'ttl'] },
   { field: 'basePath', flag: '--base-path', path: ['base_path'] },
   { field: 'trustProxy', flag: '--trust-proxy', path: ['trust_proxy'] },

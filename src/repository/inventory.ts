@@ -1,8 +1,9 @@
 /** What people ask of the cache folder: which projects, which files of them, how they are used. */
 import type { ProjectName } from '../packaging/names.ts';
+import { compareVersions } from '../packaging/versions.ts';
 import type { PageRow } from '../store/catalog.ts';
 import type { FileHolding, ProjectHoldings } from '../store/holdings-table.ts';
-import { fitsSpecifier } from '../store/kept-files.ts';
+import { fitsSpecifier, versionOfFile } from '../store/kept-files.ts';
 import type { Pin } from '../store/pin-table.ts';
 import type { Alarm } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
@@ -23,7 +24,7 @@ export interface KnownIndex {
 /** What is known of one project. */
 export interface ProjectInventory {
   readonly project: ProjectName;
-  /** Held files that were asked for, of both kinds, by path. */
+  /** Held files that were asked for, of both kinds, oldest version first. */
   readonly files: readonly FileHolding[];
   /** What is known of the pages of the indexes, in their order. */
   readonly pages: readonly PageRow[];
@@ -64,9 +65,17 @@ export function describeProject(
   const { catalog, records } = store;
   return {
     project,
-    files: catalog.holdings.files(project).filter((file) => fitsSpecifier(file, specifier)),
+    files: catalog.holdings
+      .files(project)
+      .filter((file) => fitsSpecifier(file, specifier))
+      .toSorted(byVersion),
     pages: indexes.flatMap(({ name, url }) => catalog.findPage(name, project, url) ?? []),
     pins: records.pins.ofProject(project),
     alarms: records.alarms(MOST_ALARMS).filter((alarm) => alarm.project === project),
   };
+}
+
+function byVersion(a: FileHolding, b: FileHolding): number {
+  const order = compareVersions(versionOfFile(a) ?? '', versionOfFile(b) ?? '');
+  return order === 0 ? (a.filename < b.filename ? -1 : 1) : order;
 }

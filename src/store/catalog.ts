@@ -3,7 +3,9 @@ import type { ProjectName } from '../packaging/names.ts';
 import { Database } from './database.ts';
 import { Departures } from './departures.ts';
 import { FileTable } from './file-table.ts';
+import type { EvictableFile } from './file-table.ts';
 import type { HeldFile, Origin } from './held-file.ts';
+import { HoldingsTable } from './holdings-table.ts';
 import type { Layout } from './layout.ts';
 import { PageTable } from './page-table.ts';
 import type { PageListing, PageRow } from './page-table.ts';
@@ -14,12 +16,17 @@ import { Usage } from './usage.ts';
 export type { HeldFile, Origin } from './held-file.ts';
 export type { PageRow } from './page-table.ts';
 
+/** So many free pages of 4 KiB go back to the disk at a time. */
+const SHRINK_PAGES = 2_000;
+
 /**
  * The catalog: which files are held, which pages are known, what changed. Shared by all processes on
  * a cache folder; `watch` brings the others' changes. What it says of one table is said there; here is
  * what belongs into one transaction.
  */
 export class Catalog {
+  /** What people ask of the held files. */
+  readonly holdings: HoldingsTable;
   readonly #db: Database;
   readonly #files: FileTable;
   readonly #pages: PageTable;
@@ -35,6 +42,7 @@ export class Catalog {
     this.#departures = new Departures(db, this.#files, this.#revisions, layout, clock);
     this.#pages = new PageTable(db, this.#files, this.#revisions, clock);
     this.#usage = new Usage(db, clock);
+    this.holdings = new HoldingsTable(db);
   }
 
   /** Opens (or makes) the catalog of a prepared cache folder. @throws StorageError */
@@ -93,6 +101,30 @@ export class Catalog {
     return this.#departures.remove(files, graceMs);
   }
 
+  /**
+   * As {@link removeFiles}, because a person said so: until the grace time is over the bytes are there for
+   * readers of an older page only; no request brings the files back.
+   */
+  deleteFiles(
+    files: readonly Pick<HeldFile, 'upstream' | 'path'>[],
+    graceMs: number,
+  ): Promise<HeldFile[]> {
+    return this.#departures.remove(files, graceMs, { isFinal: true });
+  }
+
+  /** Marks files that are never evicted, or takes the mark away. */
+  async setPinned(
+    files: readonly Pick<HeldFile, 'upstream' | 'path'>[],
+    isPinned: boolean,
+  ): Promise<void> {
+    await this.#db.write(() => this.#files.setPinned(files, isPinned));
+  }
+
+  /** The files that are marked so. */
+  pinnedFiles(): Pick<HeldFile, 'upstream' | 'path'>[] {
+    return this.#files.pinned();
+  }
+
   /** Forgets a file whose bytes are gone or wrong: there is nothing to keep for a grace time. */
   async forgetFile(file: HeldFile): Promise<void> {
     await this.#db.write(() => {
@@ -133,9 +165,11 @@ export class Catalog {
     return this.#files.heldCounts();
   }
 
-  /** Held files that may be evicted, least recently used first. */
-  leastRecentlyUsed(limit: number): ReturnType<FileTable['leastRecentlyUsed']> {
-    return this.#files.leastRecentlyUsed(limit);
+  /**
+   * Held files that may be evicted, least recently used first. Nothing may be written while they are read.
+   */
+  evictable(): IterableIterator<EvictableFile> {
+    return this.#files.evictable();
   }
 
   // ---- use and counters ---------------------------------------------------------------------
@@ -175,6 +209,15 @@ export class Catalog {
   /** Records that the upstream confirmed the page as it is: nothing that is rendered changes. */
   confirmPage(upstream: string, project: ProjectName, maxAgeMs: number | null): Promise<void> {
     return this.#pages.confirm(upstream, project, maxAgeMs);
+  }
+
+  /** Forgets an upstream's page, as if it had never been fetched. */
+  async forgetPage(upstream: string, project: ProjectName): Promise<void> {
+    await this.#db.write(() => {
+      this.#pages.delete(upstream, project);
+      this.#revisions.raise(project);
+    });
+    this.#revisions.tell(project);
   }
 
   // ---- revisions and static pages -----------------------------------------------------------
@@ -259,6 +302,7 @@ export class Catalog {
       this.#revisions.trim();
       this.#pages.trimAbsent();
     });
+    this.#db.shrink(SHRINK_PAGES);
   }
 
   /** `ok`, or what SQLite found wrong. */

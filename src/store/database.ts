@@ -69,13 +69,16 @@ export class Database {
   static #openOnce(options: DatabaseOptions): Database {
     const sqlite = new SQLite(options.file, { timeout: 50 });
     try {
+      // Has an effect only on a file that is still empty: free pages can be given back later (`shrink`).
+      sqlite.pragma('auto_vacuum = INCREMENTAL');
       sqlite.pragma('journal_mode = WAL');
       sqlite.pragma(`synchronous = ${options.synchronous}`);
       sqlite.pragma('mmap_size = 268435456');
       sqlite
         .transaction(() => {
           const present = sqlite.pragma('user_version', { simple: true });
-          if (present === options.version) return;
+          // Every statement says IF NOT EXISTS: a table that is only added needs no new version.
+          if (present === options.version) return void sqlite.exec(options.schema);
           if (present !== 0 && !options.isDerived) {
             throw new StorageError(
               `${options.file} was written by another version of Wheelcellar.`,
@@ -138,6 +141,11 @@ export class Database {
   /** `ok`, or what SQLite found wrong. */
   quickCheck(): string {
     return this.#sqlite.pragma('quick_check', { simple: true }) as string;
+  }
+
+  /** Gives free pages back to the disk, so many at most: it stops the event loop meanwhile. */
+  shrink(pages: number): void {
+    this.#sqlite.pragma(`incremental_vacuum(${pages})`);
   }
 
   /** Waits for queued writes, then closes. */

@@ -5,6 +5,18 @@ import { FILE_COLUMNS, fromRow } from './held-file.ts';
 import type { FileRow, HeldFile, Origin } from './held-file.ts';
 import { LOCAL_UPSTREAM } from './layout.ts';
 
+/** What an eviction looks at. Times are epoch milliseconds. */
+export interface EvictableFile {
+  readonly upstream: string;
+  readonly path: string;
+  readonly project: ProjectName;
+  readonly sizeBytes: number;
+  readonly storedAt: number;
+  readonly usedAt: number;
+  /** Requests that were answered from the disk. */
+  readonly hits: number;
+}
+
 /** The table of held files: single statements; transactions are the catalog's. */
 export class FileTable {
   readonly #db: Database;
@@ -101,14 +113,30 @@ export class FileTable {
     );
   }
 
-  /** Held files that may be evicted, least recently used first. */
-  leastRecentlyUsed(
-    limit: number,
-  ): { upstream: string; path: string; sizeBytes: number; usedAt: number }[] {
-    return this.#db.all(
-      `SELECT upstream, path, size_bytes AS sizeBytes, used_at AS usedAt FROM files
-       WHERE origin = 'fetched' AND pinned = 0 ORDER BY used_at LIMIT ?`,
-      [limit],
+  /**
+   * Held files that may be evicted, least recently used first. Nothing may be written while they are read.
+   */
+  evictable(): IterableIterator<EvictableFile> {
+    return this.#db.iterate<EvictableFile>(
+      `SELECT upstream, path, project, size_bytes AS sizeBytes, stored_at AS storedAt,
+         used_at AS usedAt, hits FROM files
+       WHERE origin = 'fetched' AND pinned = 0 ORDER BY used_at`,
     );
+  }
+
+  /** Sets or clears the mark of files that are never evicted; only inside a transaction. */
+  setPinned(files: readonly Pick<HeldFile, 'upstream' | 'path'>[], isPinned: boolean): void {
+    for (const { upstream, path } of files) {
+      this.#db.run('UPDATE files SET pinned = ? WHERE upstream = ? AND path = ?', [
+        isPinned ? 1 : 0,
+        upstream,
+        path,
+      ]);
+    }
+  }
+
+  /** The files with that mark. */
+  pinned(): Pick<HeldFile, 'upstream' | 'path'>[] {
+    return this.#db.all('SELECT upstream, path FROM files WHERE pinned = 1');
   }
 }

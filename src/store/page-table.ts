@@ -61,7 +61,8 @@ export class PageTable {
    * of this upstream are brought up to date.
    */
   async put(page: PageRow, listing: PageListing | null): Promise<void> {
-    await this.#db.write(() => {
+    const shows = await this.#db.write(() => {
+      const shows = !page.absent || this.#hasShown(page);
       this.#db.run(`INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, [
         page.upstream,
         page.project,
@@ -78,9 +79,19 @@ export class PageTable {
         page.missingSince,
       ]);
       if (listing !== null) this.#updateEntries(page, listing);
-      this.#revisions.raise(page.project);
+      if (shows) this.#revisions.raise(page.project);
+      return shows;
     });
-    this.#revisions.tell(page.project);
+    if (shows) this.#revisions.tell(page.project);
+  }
+
+  /** A flood of names that nobody has must not leave a revision, a change and a page to write for each. */
+  #hasShown({ upstream, project }: PageRow): boolean {
+    const known = this.#db.get<{ absent: number }>(
+      'SELECT absent FROM pages WHERE upstream = ? AND project = ?',
+      [upstream, project],
+    );
+    return known?.absent === 0 || this.#files.ofProject(project).length > 0;
   }
 
   /** Records that the upstream confirmed the page as it is: nothing that is rendered changes. */
@@ -91,6 +102,11 @@ export class PageTable {
         [this.#clock.now(), maxAgeMs, upstream, project],
       );
     });
+  }
+
+  /** Takes out a row; only inside a transaction. */
+  delete(upstream: string, project: ProjectName): void {
+    this.#db.run('DELETE FROM pages WHERE upstream = ? AND project = ?', [upstream, project]);
   }
 
   /** Drops all but the newest 10,000 unknown names; only inside a transaction. */

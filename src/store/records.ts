@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { Database } from './database.ts';
 import type { Layout } from './layout.ts';
+import { PIN_SCHEMA, PinTable } from './pin-table.ts';
 
 /**
  * What cannot be made again: what was seen first, what was found wrong. Kept past eviction and past
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS alarms (
   times    INTEGER NOT NULL,
   PRIMARY KEY (kind, upstream, project, message)
 ) WITHOUT ROWID;
-`;
+${PIN_SCHEMA}`;
 
 const RECORDS_VERSION = 1;
 
@@ -68,6 +69,8 @@ export interface FirstSeen {
 
 /** `state-v1/records.sqlite`; shared by all processes on a cache folder. */
 export class Records {
+  /** What people want kept. */
+  readonly pins: PinTable;
   readonly #db: Database;
   readonly #clock: Clock;
   #withdrawn: ReadonlySet<string> = new Set();
@@ -76,6 +79,7 @@ export class Records {
   private constructor(db: Database, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
+    this.pins = new PinTable(db, clock);
   }
 
   /** @throws StorageError */
@@ -160,6 +164,11 @@ export class Records {
        FROM alarms ORDER BY last_at DESC LIMIT ?`,
       [limit],
     );
+  }
+
+  /** `ok`, or what SQLite found wrong. */
+  quickCheck(): string {
+    return this.#db.quickCheck();
   }
 
   async close(): Promise<void> {

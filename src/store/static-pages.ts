@@ -68,6 +68,22 @@ export class StaticPages {
     this.schedule(ROOT);
   }
 
+  /** What a project's page must say now; `null` when nothing of it is held. Without a name: the root page. */
+  async render(
+    project: ProjectName | null,
+  ): Promise<{ readonly html: string; readonly json: string } | null> {
+    if (project !== null) return await this.#renderer.project(project);
+    const names = this.#catalog.heldProjects();
+    return names.length === 0 ? null : this.#renderer.root(names);
+  }
+
+  /** As `flush`, with what other processes have left unwritten and the root page. */
+  async flushAll(): Promise<void> {
+    this.#scheduleLeftovers(0);
+    this.schedule(ROOT);
+    await this.flush();
+  }
+
   /** Writes everything that is due. Resolves when it is on the disk, or when that was tried: never throws. */
   async flush(): Promise<void> {
     while (this.#writing !== null) await this.#writing;

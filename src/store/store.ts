@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import type { ProjectName } from '../packaging/names.ts';
 import { Catalog } from './catalog.ts';
 import { Eviction } from './eviction.ts';
 import type { EvictionLimits } from './eviction.ts';
@@ -9,6 +10,7 @@ import { tryFillLock } from './fill/fill-lock.ts';
 import type { TryFillLock } from './fill/fill-lock.ts';
 import { Fills } from './fill/fills.ts';
 import { HeldFiles } from './held-files.ts';
+import { KeptFiles } from './kept-files.ts';
 import { layoutOf, prepareLayout } from './layout.ts';
 import type { Layout } from './layout.ts';
 import { LocalFiles } from './local-files.ts';
@@ -24,8 +26,6 @@ import { sweep } from './sweep.ts';
 /** What the store needs to know; sizes in bytes. */
 export interface StoreOptions extends EvictionLimits {
   readonly cacheDir: string;
-  /** Space on the disk that storing must leave free. */
-  readonly reserveBytes: number;
   /** Requests after a break without real progress before a fill gives up. */
   readonly retries: number;
   readonly tryLock?: TryFillLock;
@@ -51,6 +51,7 @@ export class Store {
   readonly held: HeldFiles;
   readonly fills: Fills;
   readonly local: LocalFiles;
+  readonly kept: KeptFiles;
   readonly eviction: Eviction;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -76,7 +77,8 @@ export class Store {
     this.pages = new PageFiles(layout);
     this.held = new HeldFiles(layout, catalog, env.log);
     this.local = new LocalFiles(layout, catalog, env.log);
-    this.eviction = new Eviction(catalog, options, env.clock, env.log);
+    this.kept = new KeptFiles(catalog, records);
+    this.eviction = new Eviction({ layout, catalog, kept: this.kept, ...env }, options);
     this.fills = new Fills({
       layout,
       catalog,
@@ -85,6 +87,7 @@ export class Store {
       tryLock: options.tryLock ?? tryFillLock,
       retries: options.retries,
       reserveBytes: options.reserveBytes,
+      onNoRoom: (bytes) => this.eviction.makeRoom(bytes),
       onStored: (request, sizeBytes) => {
         env.log.info('file stored', {
           project: request.project,
@@ -168,7 +171,7 @@ export class Store {
 
   /** Makes rows for files that lie in the folder and are unknown to a new catalog. */
   async recover(): Promise<void> {
-    await rebuildFromPages(this.layout, this.catalog, this.pages, this.#log, this.#stop.signal);
+    await rebuildFromPages(this, this.#log, this.#stop.signal);
     await this.local.rebuild();
     await this.local.adopt(this.#stop.signal);
   }
@@ -178,6 +181,18 @@ export class Store {
     const report = await sweep(this.layout, this.catalog, this.#clock);
     if (report.removed > 0 || report.resumable > 0)
       this.#log.info('swept the partial folder', { ...report });
+  }
+
+  /** See {@link StaticPages.render}. `undefined` when nobody has said how pages look. */
+  async renderStaticPage(
+    project: ProjectName | null,
+  ): Promise<{ readonly html: string; readonly json: string } | null | undefined> {
+    return await this.#static?.render(project);
+  }
+
+  /** Writes every static page that is behind, those that a killed process has left included. */
+  async finishStaticPages(): Promise<void> {
+    await this.#static?.flushAll();
   }
 
   /** Writes the static pages that are due now. */

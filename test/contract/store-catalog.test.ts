@@ -196,7 +196,7 @@ describe('use', () => {
     clock.advance(10);
     one.noteUse(a);
     await one.flushUses();
-    expect(one.leastRecentlyUsed(9).map(({ path }) => path)).toEqual([b.path, a.path]);
+    expect([...one.evictable()].map(({ path }) => path)).toEqual([b.path, a.path]);
   });
 
   it('is counted across connections', async () => {

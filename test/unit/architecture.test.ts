@@ -24,6 +24,7 @@ const LAYERS: Readonly<Record<string, number>> = {
 /** Files beside the folders: the one that assembles the program, what the package exports, its paths. */
 const ROOT_FILES: Readonly<Record<string, number>> = {
   'paths.ts': 0,
+  'open-store.ts': 6,
   'compose.ts': 7,
   'index.ts': 9,
 };
@@ -48,9 +49,10 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   zod: ['config'],
   'fastest-levenshtein': ['config'],
   commander: ['cli'],
+  'cli-progress': ['cli'],
   pino: ['core/logger.ts'],
   'pino-pretty': ['core/logger.ts'],
-  'node:child_process': ['service', 'bundle', 'build', 'mirror'],
+  'node:child_process': ['service', 'bundle', 'build', 'mirror', 'cli/pager.ts'],
 };
 
 /** `import … from 'x'`, `export … from 'x'`, `import 'x'` and `import('x')`. */

@@ -9,12 +9,13 @@ import type { FillRequest } from './byte-source.ts';
  * @throws StorageError when they cannot
  */
 export function checkRoom(
-  env: Pick<FillEnvironment, 'layout' | 'reserveBytes'>,
+  env: Pick<FillEnvironment, 'layout' | 'reserveBytes' | 'onNoRoom'>,
   request: Pick<FillRequest, 'filename'>,
   moreBytes: number,
 ): void {
   const { bavail, bsize } = statfsSync(env.layout.partialDir);
   if (bavail * bsize - moreBytes >= env.reserveBytes) return;
+  env.onNoRoom?.(moreBytes);
   throw new StorageError(
     `Storing ${request.filename} would leave less than the reserve of ${env.reserveBytes} bytes free on the disk.`,
     { hint: 'Free some space, or lower cache.reserve or cache.max_size.' },

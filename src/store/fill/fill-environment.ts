@@ -16,6 +16,8 @@ export interface FillEnvironment {
   readonly retries: number;
   /** Bytes that storing must leave free on the disk. */
   readonly reserveBytes: number;
+  /** Called when so many bytes were not stored because the reserve would have been touched. */
+  onNoRoom?(bytes: number): void;
   /** Called after a file was committed. */
   onStored(request: FillRequest, sizeBytes: number): void;
 }

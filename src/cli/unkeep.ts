@@ -1,0 +1,2 @@
+/** `wheelcellar unkeep`; see `keep.ts`. */
+export { unkeepVerb as verb } from './keep.ts';
