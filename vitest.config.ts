@@ -34,13 +34,28 @@ const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       project('unit', 5_000),
-      project('contract', 20_000),
+      project('contract', 20_000, {
+        include: ['test/contract/**/*.test.ts', 'test/protocol/**/*.test.ts'],
+      }),
       project('integration', 30_000),
+      project('faults', 30_000, {
+        hookTimeout: 120_000,
+        maxWorkers: 2,
+        sequence: { groupOrder: 4 },
+      }),
+      project('fuzz', 600_000, { maxWorkers: 2, sequence: { groupOrder: 5 } }),
       project('e2e', 180_000, withPythonClients),
       project('clients', 120_000, {
         globalSetup: ['test/clients/setup.ts'],
         maxWorkers: 2,
         sequence: { groupOrder: 3 },
+      }),
+      // Real image builds, one after the other; takes root. Not part of `npm test`.
+      project('images', 300_000, {
+        globalSetup: ['test/images/setup.ts'],
+        hookTimeout: 600_000,
+        maxWorkers: 1,
+        sequence: { groupOrder: 4 },
       }),
       project('live', 180_000, {
         ...withPythonClients,

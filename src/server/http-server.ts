@@ -1,12 +1,13 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { lstatSync, unlinkSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import { ConfigurationError, codeOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerText } from './answer-errors.ts';
+import { ClientSockets } from './client-sockets.ts';
 import type { FastDoor } from './fast-door.ts';
 import { createHostGuard } from './host-guard.ts';
 
@@ -21,6 +22,12 @@ export interface HttpServerOptions {
   readonly fastDoor?: Pick<FastDoor, 'answers'>;
   /** A client that takes nothing of what is ready for it is let go after this; 90 s by default. */
   readonly stalledClientMs?: number;
+  /** A client that has not sent the whole head of its request is let go after this; 20 s by default. */
+  readonly headersWithinMs?: number;
+  /** Largest head of a request, bytes; 32 KiB by default. */
+  readonly maxHeadBytes?: number;
+  /** Connections of one address at a time; none by default. */
+  readonly connectionsPerClient?: number;
 }
 
 /** A server that listens on every configured address. */
@@ -33,6 +40,12 @@ export interface HttpServer {
 
 /** A client that takes nothing of what is ready for it is let go after this. */
 const STALLED_CLIENT_MS = 90_000;
+
+/** Whoever has not sent the head of a request by then is let go. */
+const HEADERS_WITHIN_MS = 20_000;
+
+/** Ample for any installer: cookies and long Accept lists are not theirs. */
+const LARGEST_HEAD_BYTES = 32 * 1024;
 
 /** Idle keep-alive connections end after this. Longer than clients keep theirs, so that none is cut. */
 const KEEP_ALIVE_MS = 75_000;
@@ -47,21 +60,21 @@ export async function startHttpServer(
   options: HttpServerOptions,
   handler: RequestListener,
 ): Promise<HttpServer> {
-  const stalledMs = options.stalledClientMs ?? STALLED_CLIENT_MS;
+  const sockets = new ClientSockets(options);
   const prepared = preparing(handler, options.fastDoor);
   const guarded = guardingHost(options, prepared);
   const servers: Server[] = [];
   const origins: string[] = [];
   try {
     for (const { host, port } of options.listen) {
-      const server = newServer(guarded, stalledMs);
+      const server = newServer(guarded, options, sockets);
       await listening(server, { host, port }, `${host}:${port}`);
       servers.push(server);
       origins.push(originOf(server.address() as AddressInfo));
     }
     if (options.unix !== null) {
       // No browser can be led to a socket file, so its Host needs no guard.
-      const server = newServer(prepared, stalledMs);
+      const server = newServer(prepared, options, null);
       await removeDeadSocket(options.unix);
       await listening(server, { path: options.unix }, options.unix);
       servers.push(server);
@@ -73,21 +86,28 @@ export async function startHttpServer(
   return { origins, close: (graceMs) => closeAll(servers, graceMs) };
 }
 
-function newServer(listener: RequestListener, stalledMs: number): Server {
+/** @param sockets counts the connections of each address; `null` where there are no addresses */
+function newServer(
+  listener: RequestListener,
+  options: HttpServerOptions,
+  sockets: ClientSockets | null,
+): Server {
+  const headersTimeout = options.headersWithinMs ?? HEADERS_WITHIN_MS;
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: 20_000,
-      requestTimeout: 60_000,
-      connectionsCheckingInterval: 5_000,
-      maxHeaderSize: 32 * 1024,
+      headersTimeout,
+      requestTimeout: Math.max(60_000, headersTimeout),
+      connectionsCheckingInterval: Math.min(5_000, headersTimeout),
+      maxHeaderSize: options.maxHeadBytes ?? LARGEST_HEAD_BYTES,
     },
     listener,
   );
   server.maxHeadersCount = 200;
-  server.setTimeout(stalledMs);
+  server.setTimeout(options.stalledClientMs ?? STALLED_CLIENT_MS);
   // No "100 Continue": who asks before sending a body gets the answer instead.
   server.on('checkContinue', listener);
+  if (sockets !== null) server.on('connection', (socket: Socket) => sockets.admit(socket));
   return server;
 }
 
