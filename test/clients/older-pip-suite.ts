@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { ClientName } from '../support/more-clients.ts';
+import type { Client, ClientName } from '../support/more-clients.ts';
 import { pipInstall } from './installers.ts';
 import { INSTALLED, hashedRequirements } from './projects.ts';
 import { describeClient, isFile, setStage } from './stage.ts';
@@ -14,13 +14,16 @@ import {
 } from './suite.ts';
 import type { Habits } from './suite.ts';
 
-/** The tests of a pip that reads HTML pages and whole wheels only. */
+/** The tests of a pip that reads HTML pages and whole wheels only, and `more` of its own. */
 export function describeOlderPip(
   name: ClientName,
   habits: Pick<Habits, 'sdist' | 'keeps'> & Partial<Habits>,
+  more: (client: Client) => void = () => {},
 ): void {
   describeClient(name, (client) => {
     itInstalls(client, { install: pipInstall(), takesMetadata: false, ...habits });
+
+    more(client);
 
     itReadsMetadataOnItsOwn(client, pipInstall());
 

@@ -1,15 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { INSTALLED } from './projects.ts';
-import { describeClient, installedAt, runClient, setStage, sitePackages } from './stage.ts';
-import {
-  expectInstalled,
-  itChecksHashes,
-  itInstalls,
-  itReadsMetadataOnItsOwn,
-  runOn,
-} from './suite.ts';
+import { describeClient, installedAt, runClient, sitePackages } from './stage.ts';
+import { itChecksHashes, itInstalls, itReadsMetadataOnItsOwn, runOn } from './suite.ts';
 import type { Installer } from './suite.ts';
 
 /** `pipenv lock` and `pipenv sync` of a project whose only index is the mirror. */
@@ -55,17 +49,10 @@ describeClient('pipenv', (client) => {
     for (const { hashes } of Object.values(lock.default)) {
       expect(hashes).toContainEqual(expect.stringMatching(/^sha256:[0-9a-f]{64}$/));
     }
-    return run;
-  });
-
-  it('gets its pages although it doubles the slash before their names', async () => {
-    const stage = await setStage();
-    expectInstalled(await runOn(stage, client, pipenvInstall, { requirements: ['alpha'] }), [
-      'alpha==1.0',
-      'beta==1.0',
-    ]);
+    // To collect hashes it doubles the slash before names.
     const doubled = stage.recorder.exchanges.filter(({ path }) => path.startsWith('/simple//'));
     expect(doubled.length).toBeGreaterThan(0);
-    for (const { path, status } of doubled) expect(status, path).toBe(200);
+    for (const { path, status } of doubled) expect([200, 304], path).toContain(status);
+    return run;
   });
 });

@@ -18,11 +18,15 @@ declare module 'vitest' {
 /** Vitest calls this once before the clients' tests, and what it returns once after them. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const reportPath = await mkdtemp(join(tmpdir(), 'wheelcellar-clients-report-'));
-  project.provide('clients', await ensureClients());
+  const clients = await ensureClients();
+  project.provide('clients', clients);
   project.provide('reportPath', reportPath);
   return async () => {
     const table = await readReport(reportPath);
     if (table !== '') process.stdout.write(`\n${table}\n`);
+    for (const { name, version, missing } of Object.values(clients)) {
+      if (missing !== null) process.stdout.write(`${name} ${version} was not tried: ${missing}\n`);
+    }
     await rm(reportPath, { recursive: true, force: true });
   };
 }
