@@ -1,5 +1,7 @@
 /** The library's public surface. */
 export { elementsPath, packageFacts } from './paths.ts';
+/** The same under one name: `paths.elementsPath()`. */
+export * as paths from './paths.ts';
 export type { PackageFacts } from './paths.ts';
 export { loadConfig } from './config/load-config.ts';
 export type {
