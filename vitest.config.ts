@@ -55,7 +55,7 @@ const config: ViteUserConfig = defineConfig({
         globalSetup: ['test/images/setup.ts'],
         hookTimeout: 600_000,
         maxWorkers: 1,
-        sequence: { groupOrder: 4 },
+        sequence: { groupOrder: 6 },
       }),
       project('live', 180_000, {
         ...withPythonClients,

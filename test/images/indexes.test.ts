@@ -1,0 +1,228 @@
+import { chown, mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { writeWheel } from '../support/wheel-writer.ts';
+import type { BuiltImage } from './build-image.ts';
+import { fillMirror, makeOverlay, originsOf, setImageStage } from './image-stage.ts';
+import { skipImages } from './image-tools.ts';
+
+const { isSkipped, why } = skipImages();
+
+/** Fails unless each installer took all 35 distributions from that origin. */
+async function expectAllFrom(
+  image: BuiltImage,
+  origin: string,
+  installers: readonly string[] = ['pip', 'image-pip', 'uv'],
+): Promise<void> {
+  expect(image.code, image.log.slice(-4_000)).toBe(0);
+  for (const report of installers) {
+    const sources = await image.sources(report);
+    expect([report, Object.keys(sources).length, ...originsOf(sources)]).toEqual([
+      report,
+      35,
+      origin,
+    ]);
+  }
+}
+
+/** Nothing of a cache and nothing of the build's settings is in the image. */
+async function expectNoTraces(image: BuiltImage): Promise<void> {
+  const names = await image.names();
+  expect(names.filter((name) => /^root\/\.(?:cache|pip|config|pydistutils)/.test(name))).toEqual(
+    [],
+  );
+  expect(
+    names.filter(
+      (name) => /pip\.conf|dib-pypi|^tmp\/./.test(name) && !name.startsWith('opt/probe/'),
+    ),
+  ).toEqual([]);
+}
+
+describe.skipIf(isSkipped)(`images from mirrors${why}`, () => {
+  it('come from the mirror, then the official index, and from the pip cache the second time', async () => {
+    const stage = await setImageStage();
+    // Where both have a file pip takes the one of the last index, so here each has its own.
+    for (const project of Object.keys(stage.set.projects)) stage.decoy.setProject(project, null);
+    stage.decoy.setProject('only-official', [
+      writeWheel({ name: 'only-official', version: '1.0' }),
+    ]);
+    const server = await stage.serve();
+    const build = {
+      env: { DIB_PYPI_MIRROR_URL: server.indexUrl, DIB_PYPI_OFFICIAL_URL: stage.decoy.indexUrl },
+      requirements: [...stage.set.requirements, 'only-official'],
+    };
+    const expectBoth = async (image: BuiltImage): Promise<void> => {
+      expect(image.code, image.log.slice(-4_000)).toBe(0);
+      for (const report of ['pip', 'image-pip', 'uv']) {
+        const { 'only-official': official = '', ...others } = await image.sources(report);
+        expect(official, report).toBe(stage.decoy.fileUrl('only_official-1.0-py3-none-any.whl'));
+        expect([Object.keys(others).length, ...originsOf(others)]).toEqual([35, server.baseUrl]);
+      }
+    };
+    const first = await stage.build({
+      ...build,
+      name: 'online',
+      installers: ['pip', 'image-pip', 'uv', 'as-nobody'],
+    });
+    await expectBoth(first);
+    await expectNoTraces(first);
+    for (const report of ['late', 'as-nobody'])
+      expect(originsOf(await first.sources(report)), report).toEqual([server.baseUrl]);
+    expect(await stage.servedFiles(server)).toBeGreaterThan(35);
+
+    stage.decoy.forget();
+    await expectBoth(await stage.build({ ...build, name: 'online again' }));
+    expect(await stage.servedFiles(server)).toBe(0);
+    expect(stage.decoy.count(/\.whl$/)).toBe(0);
+  });
+
+  it('come from the mirror while every other host is dead', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    await fillMirror(stage.set, server);
+    await stage.upstream.down();
+    const env = { DIB_PYPI_MIRROR_URL: server.indexUrl, DIB_NO_PYPI_PIP: '0' };
+    const image = await stage.build({ name: 'mirror only', env });
+    await expectAllFrom(image, server.baseUrl);
+    expect(image.log).toContain('DIB_NO_PYPI_PIP: official index off');
+  });
+
+  it('come from the cache folder while no server runs and there is no network at all', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    await fillMirror(stage.set, server);
+    await server.stop();
+    const image = await stage.build({
+      name: 'no server',
+      flags: ['--offline'],
+      network: 'none',
+      // Not all of it with pip 23.0.1, see old-pip.test.ts.
+      installers: ['pip', 'uv', 'as-nobody'],
+    });
+    await expectAllFrom(image, 'file://', ['pip', 'uv']);
+    expect(originsOf(await image.sources('as-nobody'))).toEqual(['file://']);
+    await expectNoTraces(image);
+    expect(await image.read('opt/probe/finalise.env')).not.toContain('/tmp/pypi');
+  });
+
+  it('come from the mirror whatever the caller and the image have set', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    const bad = stage.decoy.indexUrl;
+    const own = `[global]\nindex-url = ${bad}\n# no newline at the end`;
+    const overlay = await makeOverlay(stage.folder, {
+      'etc/pip.conf': own,
+      'root/.pip/pip.conf': own,
+      'root/.config/pip/pip.conf': own,
+      'root/.pydistutils.cfg': `[easy_install]\nindex_url = ${bad}\n`,
+      'etc/uv/uv.toml': `index-url = "${bad}"\n`,
+    });
+    const image = await stage.build({
+      name: 'hostile caller',
+      env: {
+        DIB_PYPI_MIRROR_URL: server.indexUrl,
+        DIB_NO_PYPI_PIP: '1',
+        PROBE_OVERLAY: overlay,
+        PIP_INDEX_URL: bad,
+        PIP_EXTRA_INDEX_URL: bad,
+        PIP_FIND_LINKS: '/opt/wheels',
+        PIP_NO_INDEX: '1',
+        PIP_TRUSTED_HOST: 'nobody.test',
+        PIP_CONFIG_FILE: '/nonexistent/pip.conf',
+        PIP_CACHE_DIR: '/nonexistent/cache',
+        PIP_NO_CACHE_DIR: '1',
+        PIP_CERT: '/nonexistent/ca.pem',
+        REQUESTS_CA_BUNDLE: '/nonexistent/ca.pem',
+        SSL_CERT_FILE: '/nonexistent/ca.pem',
+        UV_DEFAULT_INDEX: bad,
+        UV_INDEX: bad,
+        UV_INDEX_URL: bad,
+        UV_EXTRA_INDEX_URL: bad,
+        UV_FIND_LINKS: '/opt/wheels',
+        UV_CONFIG_FILE: '/nonexistent/uv.toml',
+        UV_NO_CACHE: '1',
+        UV_OFFLINE: '1',
+        UV_CACHE_DIR: '/nonexistent/cache',
+        http_proxy: 'http://127.0.0.1:9/',
+        https_proxy: 'http://127.0.0.1:9/',
+      },
+    });
+    await expectAllFrom(image, server.baseUrl);
+    expect(stage.decoy.requests).toEqual([]);
+    for (const path of ['etc/pip.conf', 'root/.pip/pip.conf', 'root/.config/pip/pip.conf'])
+      expect(await image.read(path), path).toBe(own);
+    expect(await image.read('root/.pydistutils.cfg')).toContain(bad);
+    const names = await image.names();
+    expect(names.filter((name) => name.includes('dib-pypi'))).toEqual([]);
+    expect(names.filter((name) => name.startsWith('root/.cache'))).toEqual([]);
+  });
+
+  it('come from a mirror that is known by name, over plain http', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve({ env: { WHEELCELLAR_ALLOWED_HOSTS: 'mirror.test' } });
+    const { port } = new URL(server.baseUrl);
+    const env = {
+      DIB_PYPI_MIRROR_URL: `http://mirror.test:${port}/simple/`,
+      DIB_NO_PYPI_PIP: '1',
+      PROBE_HOSTS: '127.0.0.1 mirror.test',
+    };
+    await expectAllFrom(await stage.build({ name: 'by name', env }), `http://mirror.test:${port}`);
+  });
+});
+
+describe.skipIf(isSkipped)(`several images and one pip cache${why}`, () => {
+  it('are built at once, all of them whole', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    const env = { DIB_PYPI_MIRROR_URL: server.indexUrl, DIB_NO_PYPI_PIP: '1' };
+    const names = ['at once 1', 'at once 2', 'at once 3'];
+    const images = await Promise.all(names.map((name) => stage.build({ name, env })));
+    for (const image of images) await expectAllFrom(image, server.baseUrl);
+    await stage.servedFiles(server);
+    // And what they have left is a cache that works.
+    await expectAllFrom(await stage.build({ name: 'after three', env }), server.baseUrl);
+    expect(await stage.servedFiles(server)).toBe(0);
+  });
+
+  it('share it when the folder belongs to the user of a laptop', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    await mkdir(join(stage.imageCache, 'pip'));
+    for (const folder of ['', 'pip']) await chown(join(stage.imageCache, folder), 1000, 1000);
+    const env = { DIB_PYPI_MIRROR_URL: server.indexUrl, DIB_NO_PYPI_PIP: '1' };
+    await expectAllFrom(await stage.build({ name: 'uid 1000', env }), server.baseUrl);
+    expect(await stage.servedFiles(server)).toBeGreaterThan(35);
+    await expectAllFrom(await stage.build({ name: 'uid 1000 again', env }), server.baseUrl);
+    expect(await stage.servedFiles(server)).toBe(0);
+    const owners = ['', 'pip'].map(
+      async (folder) => (await stat(join(stage.imageCache, folder))).uid,
+    );
+    expect(await Promise.all(owners)).toEqual([1000, 1000]);
+    expect((await readdir(join(stage.imageCache, 'pip'))).toSorted()).toEqual(['cache', 'uv']);
+  });
+});
+
+describe.skipIf(isSkipped)(`the test itself${why}`, () => {
+  it('notices elements that do nothing, though the image is as good as any', async () => {
+    const stage = await setImageStage();
+    const server = await stage.serve();
+    const overlay = await makeOverlay(stage.folder, {
+      'etc/pip.conf': `[global]\nindex-url = ${stage.decoy.indexUrl}\n`,
+      'etc/uv/uv.toml': `index-url = "${stage.decoy.indexUrl}"\n`,
+    });
+    const elementsPath = await makeOverlay(stage.folder, {
+      'pypi/README.rst': 'Nothing.\n',
+      'pip-cache/README.rst': 'Nothing.\n',
+    });
+    const env = {
+      DIB_PYPI_MIRROR_URL: server.indexUrl,
+      DIB_NO_PYPI_PIP: '1',
+      PROBE_OVERLAY: overlay,
+    };
+    const image = await stage.build({ name: 'control', env, elementsPath });
+    expect(image.code, image.log.slice(-4_000)).toBe(0);
+    await expect(expectAllFrom(image, server.baseUrl)).rejects.toThrow(stage.decoy.origin);
+    await expect(expectNoTraces(image)).rejects.toThrow('root/.cache');
+    expect(await stage.servedFiles(server)).toBe(0);
+  });
+});
