@@ -153,6 +153,11 @@ export class PageClient {
         `${redact(url)} is the page of ${read.detail.name}, not of ${project}.`,
       );
     }
+    if (contentType === '' && !read.looksLikeIndex) {
+      throw new InvalidUpstreamAnswerError(
+        `${redact(url)} has no content type, and nothing shows that it is an index page.`,
+      );
+    }
     const { detail, looksLikeIndex, dropped, conflicts = [] } = read;
     return {
       kind: 'page',
