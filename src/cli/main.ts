@@ -28,6 +28,7 @@ const VERBS: VerbTable = {
   ls: () => import('./ls.ts'),
   info: () => import('./info.ts'),
   stats: () => import('./stats.ts'),
+  explain: () => import('./explain.ts'),
   refresh: () => import('./refresh.ts'),
   keep: () => import('./keep.ts'),
   unkeep: () => import('./unkeep.ts'),
