@@ -150,7 +150,7 @@ export class PageRefresher {
       );
     }
     if (judgement.wentBack?.kind === 'serial') {
-      const since = known.missingSince ?? this.#clock.now();
+      const since = this.#sinceWhen(known.missingSince);
       await this.#alarm(
         'went-back',
         project,
@@ -276,7 +276,7 @@ export class PageRefresher {
   async #putAbsent(project: ProjectName, row: PageRow | undefined, force: boolean): Promise<void> {
     const at = this.#clock.now();
     if (row !== undefined && !row.absent && !force) {
-      const since = row.missingSince ?? at;
+      const since = this.#sinceWhen(row.missingSince);
       if (row.missingSince === null) {
         this.#log.warn('the upstream no longer has a project; its page is kept for 24 hours', {
           project,
@@ -303,6 +303,12 @@ export class PageRefresher {
       },
       { files: [], pathOf: () => '' },
     );
+  }
+
+  /** When the upstream began to speak against a page. Never in the future: a clock that was set back would keep it for years. */
+  #sinceWhen(noted: number | null): number {
+    const now = this.#clock.now();
+    return noted === null ? now : Math.min(noted, now);
   }
 
   /** Keeps the stored page although the upstream speaks against it, until it has done so for a day. */

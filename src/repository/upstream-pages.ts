@@ -11,6 +11,7 @@ import type { PageRow } from '../store/catalog.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { heldProject } from './held-project.ts';
+import { PageAges } from './page-ages.ts';
 import type { PageRefresher, RefreshOptions } from './page-refresher.ts';
 import type { Freshness, RequestContext, Snapshot } from './repository.ts';
 import { StoredPages } from './stored-pages.ts';
@@ -45,6 +46,7 @@ export class UpstreamPages {
   readonly #stored: StoredPages;
   readonly #rules: FreshnessRules;
   readonly #clock: Clock;
+  readonly #ages: PageAges;
   #slowSince: number | null = null;
 
   constructor(
@@ -60,6 +62,7 @@ export class UpstreamPages {
     this.#stored = new StoredPages(upstream, store);
     this.#rules = rules;
     this.#clock = clock;
+    this.#ages = new PageAges(clock);
   }
 
   /** The upstream's page as it is to be served now. @throws as Repository.projectDetail */
@@ -200,13 +203,12 @@ export class UpstreamPages {
   }
 
   #isFresh(row: PageRow): boolean {
-    const age = this.#clock.now() - row.checkedAt;
-    return age >= 0 && age < this.#lifetimeMs(row);
+    return this.#ages.ageMs(row) < this.#lifetimeMs(row);
   }
 
   #freshForMs(row: PageRow): number {
     if (this.#rules.preferOffline) return Infinity;
-    return Math.max(0, row.checkedAt + this.#lifetimeMs(row) - this.#clock.now());
+    return Math.max(0, this.#lifetimeMs(row) - this.#ages.ageMs(row));
   }
 
   #lifetimeMs(row: PageRow): number {
