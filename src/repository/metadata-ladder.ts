@@ -1,32 +1,46 @@
 import { createHash } from 'node:crypto';
-import { IntegrityError, NotFoundError, WheelcellarError, messageOf } from '../core/errors.ts';
+import {
+  IntegrityError,
+  InvalidUpstreamAnswerError,
+  NotFoundError,
+  messageOf,
+} from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { describesFile } from '../packaging/core-metadata.ts';
+import type { ProjectName } from '../packaging/names.ts';
 import { gathered } from '../packaging/random-access.ts';
 import { readWheelMetadata } from '../packaging/wheel-metadata.ts';
 import type { RandomAccess } from '../packaging/random-access.ts';
 import type { DistributionFile } from '../simple/model.ts';
+import type { HeldFile } from '../store/catalog.ts';
 import type { ByteSource, SourceAnswer } from '../store/fill/byte-source.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
 /** Which rung a document came from. */
-export type MetadataRung = 'stored-wheel' | 'upstream' | 'ranges';
+export type MetadataRung = 'stored-wheel' | 'upstream' | 'ranges' | 'whole-wheel';
+
+/** A larger wheel is not fetched for its core metadata alone: installers give up sooner. */
+const LARGEST_FETCHED_BYTES = 64 * 1024 * 1024;
 
 /** The wheel whose core metadata is wanted. */
 export interface MetadataRequest {
+  readonly project: ProjectName;
   /** Mirror path of the wheel. */
   readonly path: string;
   readonly entry: DistributionFile;
   /** The listed digest, `null` when there is none. */
   readonly sha256: string | null;
+  /** Resolves when the whole wheel is stored. */
+  readonly fetchWheel: () => Promise<unknown>;
 }
 
 /**
  * Core metadata (PEP 658) from wherever it can be had, cheapest first: out of the wheel if that is stored,
  * from beside the wheel at the upstream (many have it without saying so), out of the wheel's central
- * directory by ranges. A document that does not have the listed digest, or is not about this wheel, is
- * passed over: to installers a wrong one is fatal.
+ * directory by ranges, out of the wheel after fetching all of it. A document that does not have the
+ * listed digest, or is not about this wheel, is passed over: to installers a wrong one is fatal, and so is a missing one. What no rung has is no longer
+ * advertised.
  */
 export class MetadataLadder {
   readonly #upstream: Upstream;
@@ -57,8 +71,9 @@ export class MetadataLadder {
       ['stored-wheel', () => this.#fromStoredWheel(request)],
       ['upstream', () => this.#fromUpstream(request, signal)],
       ['ranges', () => this.#fromRanges(request, signal)],
+      ['whole-wheel', () => this.#fromWholeWheel(request)],
     ];
-    let failure: unknown;
+    const failures: Error[] = [];
     for (const [rung, climb] of rungs) {
       try {
         const bytes = await climb();
@@ -67,27 +82,46 @@ export class MetadataLadder {
           this.#store.catalog.count(`metadata_from_${rung.replace('-', '_')}`);
           return { bytes, rung };
         }
-        failure = new IntegrityError(
-          `Core metadata of ${request.entry.filename} from ${rung} is not what the index lists.`,
+        failures.push(
+          new IntegrityError(
+            `Core metadata of ${request.entry.filename} from ${rung} is not what the index lists.`,
+          ),
         );
       } catch (error) {
-        failure ??= error;
+        signal.throwIfAborted();
+        failures.push(error instanceof Error ? error : new Error(messageOf(error)));
       }
       this.#log.debug('no core metadata on this rung', {
         filename: request.entry.filename,
         rung,
-        reason: messageOf(failure),
+        reason: messageOf(failures.at(-1)),
       });
     }
-    if (
-      failure instanceof WheelcellarError &&
-      !(failure instanceof NotFoundError) &&
-      !(failure instanceof IntegrityError)
-    )
-      throw failure;
+    // Another time it may be there.
+    const isHeld = this.#findWheel(request) !== undefined;
+    const passing = failures.find((failure) => !isFinal(failure, isHeld));
+    if (passing !== undefined) throw passing;
+    await this.#withdraw(request);
     throw new NotFoundError(`Core metadata of ${request.entry.filename} cannot be had.`, {
-      cause: failure,
+      cause: failures[0],
     });
+  }
+
+  async #withdraw({ project, path, entry }: MetadataRequest): Promise<void> {
+    const { records, catalog } = this.#store;
+    const message = `core metadata of ${entry.filename} is listed but cannot be had`;
+    this.#log.warn('core metadata cannot be had and is no longer advertised', {
+      filename: entry.filename,
+      upstream: this.#upstream.name,
+    });
+    await records.withdrawMetadata(this.#upstream.name, path, message);
+    await records.raise({
+      kind: 'wrong-metadata',
+      upstream: this.#upstream.name,
+      project,
+      message,
+    });
+    await catalog.touch(project);
   }
 
   #isRight({ sha256, entry }: MetadataRequest, bytes: Uint8Array): boolean {
@@ -95,10 +129,23 @@ export class MetadataLadder {
     return describesFile(bytes, entry.filename);
   }
 
-  async #fromStoredWheel({ path, entry }: MetadataRequest): Promise<Uint8Array | undefined> {
-    const held = this.#store.catalog.findFile(this.#upstream.name, path);
+  #findWheel({ path }: MetadataRequest): HeldFile | undefined {
+    return this.#store.catalog.findFile(this.#upstream.name, path);
+  }
+
+  async #fromStoredWheel(request: MetadataRequest): Promise<Uint8Array | undefined> {
+    const held = this.#findWheel(request);
     if (held === undefined) return undefined;
-    return await this.#store.held.readIn(held, (access) => this.#extract(entry, access));
+    return await this.#store.held.readIn(held, (access) => this.#extract(request.entry, access));
+  }
+
+  /** For upstreams without ranges; the installer wants the wheel next anyway. */
+  async #fromWholeWheel(request: MetadataRequest): Promise<Uint8Array | undefined> {
+    const { entry, fetchWheel } = request;
+    if (this.#findWheel(request) !== undefined || (entry.sizeBytes ?? 0) > LARGEST_FETCHED_BYTES)
+      return undefined;
+    await fetchWheel();
+    return await this.#fromStoredWheel(request);
   }
 
   async #fromUpstream(
@@ -145,6 +192,15 @@ export class MetadataLadder {
   async #extract(entry: DistributionFile, access: RandomAccess): Promise<Uint8Array> {
     return await readWheelMetadata(entry.filename, access, { maxMetadataBytes: this.#maxBytes });
   }
+}
+
+/**
+ * Whether asking again would end the same way. Some indexes answer 403 for what is not there; who gave
+ * us the wheel has nothing against our password.
+ */
+function isFinal(failure: unknown, isHeld: boolean): boolean {
+  if (failure instanceof NotFoundError || failure instanceof IntegrityError) return true;
+  return isHeld && failure instanceof InvalidUpstreamAnswerError;
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array> {

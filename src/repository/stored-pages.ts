@@ -16,6 +16,16 @@ export interface LoadedPage {
   readonly sizeBytes: number;
   /** Whether what is held (or was seen first) shows in it, so that a new file makes a new revision. */
   readonly dependsOnHoldings: boolean;
+  /** How many of the documents of core metadata that the index advertises were withdrawn since. */
+  readonly withdrawn: number;
+}
+
+/** A page with what tells whether it still holds. */
+interface KeptPage extends LoadedPage {
+  /** Paths of the files whose core metadata the index advertises with a digest. */
+  readonly advertised: readonly string[];
+  /** Of the project, when the page was last held against the records. */
+  readonly revision: number;
 }
 
 /** What of the store shows in a page. */
@@ -33,7 +43,7 @@ interface Holdings {
 export class StoredPages {
   readonly #upstream: Upstream;
   readonly #store: Store;
-  readonly #loaded = new LRUCache<string, LoadedPage>({
+  readonly #loaded = new LRUCache<string, KeptPage>({
     maxSize: LOADED_BYTES,
     sizeCalculation: (page) => Math.max(1, page.sizeBytes),
   });
@@ -45,18 +55,30 @@ export class StoredPages {
 
   /** What is known of the page without reading it again. */
   peek(row: PageRow): LoadedPage | undefined {
-    return this.#loaded.get(keyOf(row));
+    const page = this.#loaded.get(keyOf(row));
+    if (page === undefined) return undefined;
+    const revision = this.#store.catalog.revisionOf(row.project);
+    if (revision === page.revision) return page;
+    // A withdrawal raises the revision; what is stored raises it far more often.
+    if (this.#countWithdrawn(page.advertised) === page.withdrawn) {
+      this.#loaded.set(keyOf(row), { ...page, revision });
+      return page;
+    }
+    this.#loaded.delete(keyOf(row));
+    return undefined;
   }
 
   /** The page; `undefined` when its file is gone. */
   async load(project: ProjectName, row: PageRow): Promise<LoadedPage | undefined> {
-    const present = this.#loaded.get(keyOf(row));
+    const present = this.peek(row);
+    const revision = this.#store.catalog.revisionOf(project);
     if (present !== undefined && !present.dependsOnHoldings) return present;
     const stored = await this.#store.pages.read(this.#upstream.name, project);
     if (stored === undefined) return undefined;
     const holdings = this.#holdings(project);
     const files: DistributionFile[] = [];
     const paths = new Map<DistributionFile, string>();
+    const advertised: string[] = [];
     let dependsOnHoldings = false;
     for (const entry of stored.detail.files) {
       const path = mirrorPathOf(this.#upstream.name, this.#upstream.url, entry.url);
@@ -66,6 +88,7 @@ export class StoredPages {
         if (!holdings.files.has(path)) continue;
       }
       if (entry.hashes['sha256'] === undefined || mayGainMetadata(entry)) dependsOnHoldings = true;
+      if (typeof entry.coreMetadata === 'object') advertised.push(path);
       const file = this.#served(entry, path, holdings);
       files.push(file);
       paths.set(file, path);
@@ -73,16 +96,24 @@ export class StoredPages {
     // The index's own list of versions speaks of all its files.
     const isWhole = files.length === stored.detail.files.length;
     const versions = isWhole ? stored.detail.versions : null;
-    const page: LoadedPage = {
+    const page: KeptPage = {
       served: {
         detail: { ...stored.detail, versions, files },
         pathOf: (file) => paths.get(file) ?? '',
       },
       sizeBytes: row.sizeBytes,
       dependsOnHoldings,
+      withdrawn: this.#countWithdrawn(advertised),
+      advertised,
+      revision,
     };
     this.#loaded.set(keyOf(row), page);
     return page;
+  }
+
+  #countWithdrawn(paths: readonly string[]): number {
+    const { records } = this.#store;
+    return paths.filter((path) => records.isWithdrawn(this.#upstream.name, path)).length;
   }
 
   #served(entry: DistributionFile, path: string, holdings: Holdings): DistributionFile {

@@ -206,7 +206,8 @@ export class UpstreamFiles {
     );
   }
 
-  #metadataRequest({ path, project, entry }: ListedFile): FillRequest {
+  #metadataRequest(listed: ListedFile): FillRequest {
+    const { path, project, entry } = listed;
     const hashes = typeof entry.coreMetadata === 'object' ? entry.coreMetadata : {};
     return {
       upstream: this.#upstream.name,
@@ -218,7 +219,13 @@ export class UpstreamFiles {
       sizeBytes: null,
       maxBytes: this.#rules.maxMetadataBytes,
       entry: null,
-      source: this.#ladder.source({ path, entry, sha256: hashes['sha256'] ?? null }),
+      source: this.#ladder.source({
+        project,
+        path,
+        entry,
+        sha256: hashes['sha256'] ?? null,
+        fetchWheel: () => this.#store.fills.fetch(this.#distributionRequest(listed)).done,
+      }),
     };
   }
 

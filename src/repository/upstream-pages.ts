@@ -13,7 +13,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { heldProject } from './held-project.ts';
 import { PageAges } from './page-ages.ts';
 import type { PageRefresher, RefreshOptions } from './page-refresher.ts';
-import type { Freshness, RequestContext, Snapshot } from './repository.ts';
+import type { Freshness, RequestContext, ServedProject, Snapshot } from './repository.ts';
 import { StoredPages } from './stored-pages.ts';
 import type { LoadedPage } from './stored-pages.ts';
 
@@ -146,9 +146,10 @@ export class UpstreamPages {
     if (row === undefined || row.absent) throw this.#unknown(project);
     const known = this.#stored.peek(row) ?? (await this.#load(project, row));
     const holdings = known.dependsOnHoldings ? `-${this.#store.catalog.revisionOf(project)}` : '';
+    const withdrawn = known.withdrawn === 0 ? '' : `-w${known.withdrawn}`;
     const freshForMs = status === 'stale' ? 0 : this.#freshForMs(row);
     return {
-      revision: `${this.#upstream.name}-${row.bodyDigest}${holdings}`,
+      revision: `${this.#upstream.name}-${row.bodyDigest}${withdrawn}${holdings}`,
       freshness: { status, detail: this.#upstream.name, freshForMs },
       load: async () => (await this.#load(project, row)).served,
     };
@@ -176,7 +177,7 @@ export class UpstreamPages {
         revision: `held-${this.#upstream.name}-${this.#store.catalog.revisionOf(project)}`,
         // While cut off, every request is a chance to find out that it is over.
         freshness: { status: 'held', detail: why, freshForMs: why === 'cut-off' ? 0 : Infinity },
-        load: async () => held,
+        load: async () => await this.#withStatus(held, project, row),
       };
     }
     // Without a stored page it has no say about the name, as long as nobody may ask it: what later
@@ -192,6 +193,21 @@ export class UpstreamPages {
     throw new UpstreamUnavailableError(
       `${this.#upstream.name} cannot be reached, and nothing of ${project} is stored.`,
     );
+  }
+
+  /** Rows know nothing of what the index says about the project as a whole (PEP 792). */
+  async #withStatus(
+    held: ServedProject,
+    project: ProjectName,
+    row: PageRow | undefined,
+  ): Promise<ServedProject> {
+    if (row === undefined || row.absent) return held;
+    const known =
+      this.#stored.peek(row)?.served.detail ??
+      (await this.#store.pages.read(this.#upstream.name, project))?.detail;
+    if (known === undefined || known.status === 'active') return held;
+    const { status, statusReason } = known;
+    return { ...held, detail: { ...held.detail, status, statusReason } };
   }
 
   #unknown(project: ProjectName): NotFoundError {

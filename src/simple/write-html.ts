@@ -84,10 +84,10 @@ function anchorLine(file: DistributionFile, { linkTo, coreMetadataOf }: PageWrit
   const attributes = [
     attribute('href', linkTo(file) + fragment),
     attribute('data-requires-python', file.requiresPython),
+    attribute('data-yanked', file.yanked === false ? null : file.yanked),
     // The misnomer of PEP 658 is what clients before PEP 714 look for.
     attribute('data-dist-info-metadata', metadata),
     attribute('data-core-metadata', metadata),
-    attribute('data-yanked', file.yanked === false ? null : file.yanked),
     attribute('data-provenance', file.provenance),
     attribute('data-gpg-sig', file.gpgSig === true ? 'true' : null),
     attribute('data-upload-time', file.uploadTime),

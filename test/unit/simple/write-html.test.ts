@@ -45,7 +45,7 @@ describe('the HTML page (protocol §4)', () => {
   </head>
   <body>
     <h1>Links for foo</h1>
-    <a href="../../packages/foo-1.0-py3-none-any.whl#sha256=${sha256('a')}" data-requires-python="&gt;=3.8,&lt;4" data-dist-info-metadata="sha256=${sha256('b')}" data-core-metadata="sha256=${sha256('b')}" data-yanked="bad" data-provenance="https://index.test/p?a&amp;b" data-gpg-sig="true" data-upload-time="2024-05-06T07:08:09Z" data-size="12">foo-1.0-py3-none-any.whl</a><br>
+    <a href="../../packages/foo-1.0-py3-none-any.whl#sha256=${sha256('a')}" data-requires-python="&gt;=3.8,&lt;4" data-yanked="bad" data-dist-info-metadata="sha256=${sha256('b')}" data-core-metadata="sha256=${sha256('b')}" data-provenance="https://index.test/p?a&amp;b" data-gpg-sig="true" data-upload-time="2024-05-06T07:08:09Z" data-size="12">foo-1.0-py3-none-any.whl</a><br>
   </body>
 </html>
 <!--SERIAL 7-->
