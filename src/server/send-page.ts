@@ -11,8 +11,11 @@ import type { HeadFields } from './fast-door.ts';
 /** Every index answer depends on these request headers, refusals included. */
 const VARY = 'Accept, Accept-Encoding';
 
-/** Clients that install what is yanked: setuptools' own reader, which zc.buildout uses, too. */
-const IGNORES_YANKED = /^setuptools\//;
+/**
+ * Clients that install what is yanked: setuptools' own reader, which zc.buildout uses, too, and pip
+ * before 19.2.
+ */
+const IGNORES_YANKED = /^(?:setuptools\/|pip\/(?:\d|1[0-8]|19\.[01])(?:[.\s]|$))/;
 
 /** What the client wants of a page: its form and the content type to call it by. */
 export interface WantedPage {
