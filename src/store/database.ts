@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import SQLite from 'better-sqlite3';
 import { BusyError, StorageError, codeOf, messageOf } from '../core/errors.ts';
 import { backoffMs, sleep } from '../core/sleep.ts';
@@ -21,6 +21,9 @@ type Parameters = readonly unknown[] | Readonly<Record<string, unknown>>;
 
 /** How long a write waits for another process before it gives up, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000;
+
+/** A whole check reads some 300 MB a second; a larger file is checked by whoever runs into its damage. */
+const LARGEST_CHECKED_BYTES = 64 * 1024 * 1024;
 
 interface QueuedWrite {
   readonly work: () => unknown;
@@ -92,6 +95,7 @@ export class Database {
           sqlite.pragma(`user_version = ${options.version}`);
         })
         .immediate();
+      refuseDamaged(sqlite, options.file);
       return new Database(sqlite);
     } catch (error) {
       sqlite.close();
@@ -216,8 +220,22 @@ export class Database {
   }
 }
 
+/** Damage to its pages lets a file open all the same, and every question fail afterwards. */
+function refuseDamaged(sqlite: SQLite.Database, file: string): void {
+  if (statSync(file).size > LARGEST_CHECKED_BYTES) return;
+  const found = String(sqlite.pragma('quick_check(1)', { simple: true }));
+  if (found !== 'ok') throw new DamagedError(`${file} is damaged: ${found}`);
+}
+
+/** Treated as SQLite's own word for it. */
+class DamagedError extends Error {
+  readonly code = 'SQLITE_CORRUPT';
+}
+
 function clearDamaged({ file, isDerived }: DatabaseOptions): void {
-  if (!isDerived) renameSync(file, `${file}.damaged`);
+  // Its last writes may be in the log beside it.
+  for (const suffix of isDerived ? [] : ['', '-wal'])
+    if (existsSync(file + suffix)) renameSync(file + suffix, `${file}.damaged${suffix}`);
   for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
 }
 
