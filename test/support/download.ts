@@ -16,6 +16,8 @@ export interface Download {
   readonly status: number;
   /** Whether the body came to the end that its head announced. */
   readonly isComplete: boolean;
+  /** The `Cache-Status` of the answer (RFC 9211); empty when there was none. */
+  readonly cacheStatus: string;
   readonly sha256: string;
   readonly bytes: number;
   readonly firstByteMs: number;
@@ -32,15 +34,16 @@ export function download(url: string, options: DownloadOptions = {}): Promise<Do
   const startedAt = performance.now();
   return new Promise((resolve) => {
     const seen = new Watch(startedAt);
-    const end = (status: number, isComplete: boolean): void =>
-      resolve(seen.result(status, isComplete));
+    const end = (status: number, isComplete: boolean, cacheStatus = ''): void =>
+      resolve(seen.result(status, isComplete, cacheStatus));
     const request = get(url, { agent, headers: options.headers ?? {} }, (response) => {
       response.on('data', (chunk: Buffer) => {
         seen.chunk(chunk);
         if (seen.bytes >= (options.quitAfterBytes ?? Infinity)) request.destroy();
         else slowDown(response, chunk.length, options.bytesPerSecond);
       });
-      response.on('close', () => end(response.statusCode ?? 0, response.complete));
+      const cacheStatus = String(response.headers['cache-status'] ?? '');
+      response.on('close', () => end(response.statusCode ?? 0, response.complete, cacheStatus));
       response.on('error', () => {});
     });
     request.on('error', () => end(0, false));
@@ -74,10 +77,11 @@ class Watch {
     this.#hash.update(chunk);
   }
 
-  result(status: number, isComplete: boolean): Download {
+  result(status: number, isComplete: boolean, cacheStatus: string): Download {
     return {
       status,
       isComplete,
+      cacheStatus,
       sha256: this.#hash.digest('hex'),
       bytes: this.bytes,
       firstByteMs: this.#firstByteMs,

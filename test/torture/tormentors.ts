@@ -15,6 +15,13 @@ export interface ClientCounts {
   good: number;
   /** Complete bodies with a wrong one: must stay 0. */
   corrupt: number;
+  /** What is known of them. */
+  readonly corruptions: string[];
+  /**
+   * Complete parts (206) with wrong bytes, of files that were still being fetched: nobody can vouch for
+   * those, and whoever puts a file together from parts looks at its digest.
+   */
+  wrongParts: number;
   /** Broken connections, which installers see and try again. */
   broken: number;
   refused: number;
@@ -31,6 +38,8 @@ export function noCounts(): ClientCounts {
   return {
     good: 0,
     corrupt: 0,
+    corruptions: [],
+    wrongParts: 0,
     broken: 0,
     refused: 0,
     quit: 0,
@@ -77,7 +86,16 @@ async function askOnce(origin: string, target: TargetFile, counts: ClientCounts)
   else {
     const isPart = result.status === 206;
     const expected = isPart ? sha256Of(content.subarray(start, last + 1)) : target.sha256;
-    counts[result.sha256 === expected ? 'good' : 'corrupt']++;
+    const isEarlyPart = isPart && result.cacheStatus.includes('miss');
+    if (result.sha256 === expected) counts.good++;
+    else if (isEarlyPart) counts.wrongParts++;
+    else {
+      counts.corrupt++;
+      const { status, cacheStatus, bytes } = result;
+      counts.corruptions.push(
+        `${target.filename} of ${content.length}: ${status} (${cacheStatus}), ${bytes} bytes from ${isPart ? start : 0}`,
+      );
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Two servers on one folder, an upstream in bad weather, kills and stops at random; clients digest every
+ * Two servers on one folder and the verbs beside them, an upstream in bad weather, kills and stops at random; clients digest every
  * body, a reader walks the static mirror. Not one complete wrong body, wrong file, dead link or stuck
  * request may come of it; and a naive mirror in the same weather must fail, or the torture is blind.
  *
@@ -22,6 +22,8 @@ import type { TargetFile } from './bad-weather.ts';
 import { startNaiveMirror } from './naive-mirror.ts';
 import { Servers, noCounts, runClient, walkMirror } from './tormentors.ts';
 import type { ClientCounts, WalkCounts } from './tormentors.ts';
+import { runVerbs } from './verbs.ts';
+import type { VerbCounts } from './verbs.ts';
 
 const CLIENTS = 12;
 const CONTROL_MS = 6_000;
@@ -67,6 +69,9 @@ async function tortureUs(
   const walk: WalkCounts = { pages: 0, links: 0, dead: 0, late: 0, wrong: 0, deadLinks: [] };
   const walking = walkMirror(layoutOf(cacheDir).mirrorDir, walk, isOver);
   const asking = unleash(() => servers.origin(), targets, isOver);
+  const projects = [...new Set(targets.map(({ project }) => project))];
+  const { indexUrl } = upstream;
+  const working = runVerbs({ cacheDir, indexUrl, projects, env: SETTINGS }, isOver);
   const pauseMs = (seconds * 1_000) / kills;
   while (!isOver()) {
     const next = performance.now() + pauseMs * (0.5 + Math.random());
@@ -75,9 +80,10 @@ async function tortureUs(
   }
   const clients = await asking;
   await walking;
+  const verbs = await working;
   await servers.stop();
   const { slowestStartMs, stops, crashes } = servers;
-  return { kills: servers.kills, stops, slowestStartMs, crashes, clients, walk };
+  return { kills: servers.kills, stops, slowestStartMs, crashes, clients, walk, verbs };
 }
 
 /** Looks at the folder when all is over. */
@@ -142,10 +148,20 @@ async function main(): Promise<void> {
     const disk = await inspect(cacheDir, targets);
     const report = { control: { good: control.good, corrupt: control.corrupt }, ...ours, disk };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    const { clients, walk } = ours as { clients: ClientCounts; walk: WalkCounts };
-    const faults = clients.corrupt + clients.stuck + walk.dead + walk.wrong;
-    const { corruptOnDisk, litter } = disk as { corruptOnDisk: number; litter: { left: number } };
-    const isWell = faults + corruptOnDisk + litter.left === 0 && clients.good > 0;
+    const { clients, walk, verbs } = ours as {
+      clients: ClientCounts;
+      walk: WalkCounts;
+      verbs: Record<string, VerbCounts>;
+    };
+    const crashes = Object.values(verbs).flatMap((verb) => verb.crashes).length;
+    const faults = crashes + clients.corrupt + clients.stuck + walk.dead + walk.wrong;
+    const { corruptOnDisk, litter, quickCheck } = disk as {
+      corruptOnDisk: number;
+      litter: { left: number };
+      quickCheck: string;
+    };
+    const isSound = quickCheck === 'ok' && corruptOnDisk + litter.left === 0;
+    const isWell = isSound && faults === 0 && clients.good > 0;
     process.exitCode = isWell && control.corrupt > 0 ? 0 : 1;
   } finally {
     await upstream.close();
