@@ -26,6 +26,7 @@ import {
   renderStaticRoot,
 } from './repository/rendered-pages.ts';
 import type { Repository } from './repository/repository.ts';
+import { fetchAgain } from './repository/fetch-again.ts';
 import { refreshProject } from './repository/refresh-project.ts';
 import type { RefreshedProject } from './repository/refresh-project.ts';
 import { collectStats } from './repository/statistics.ts';
@@ -37,6 +38,7 @@ import type { HotAnswer } from './server/fast-door.ts';
 import { startHttpServer } from './server/http-server.ts';
 import type { HttpServer } from './server/http-server.ts';
 import { LOCAL_UPSTREAM } from './store/layout.ts';
+import { Scrub } from './store/scrub.ts';
 import type { Store } from './store/store.ts';
 import { createTransport, createUpstream } from './upstream/upstream.ts';
 import type { Transport, Upstream } from './upstream/upstream.ts';
@@ -59,6 +61,8 @@ export interface Mirror {
   readonly repository: Repository;
   readonly pages: RenderedPages;
   statistics(): Statistics;
+  /** Looks for damage while a server runs; `null` when it must not. */
+  readonly scrub: Scrub | null;
   /** See {@link refreshProject}. */
   refresh(project: ProjectName, force: boolean): Promise<RefreshedProject>;
   /** Fills get `graceMs` to finish; the others are left resumable. */
@@ -100,6 +104,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     project: (project) => renderStaticProject(repository, project),
     root: renderStaticRoot,
   });
+  const scrub = scrubOf(store, repository, config, env);
   const startedAt = env.clock.now();
   return {
     store,
@@ -107,6 +112,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     transport,
     repository,
     pages,
+    scrub,
     statistics: () =>
       collectStats({
         store,
@@ -118,6 +124,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
       }),
     refresh: (project, force) => refreshProject(caches, store, project, force),
     close: async (graceMs) => {
+      await scrub?.close();
       await store.close(graceMs);
       for (const upstream of upstreams) upstream.close();
       await transport.close();
@@ -170,6 +177,7 @@ export async function serveMirror(
     app,
   );
   mirror.store.startBackground();
+  mirror.scrub?.start();
   const [origin] = server.origins;
   if (origin !== undefined)
     await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);
@@ -180,6 +188,28 @@ export async function serveMirror(
       await server.close(graceMs);
     },
   };
+}
+
+function scrubOf(
+  store: Store,
+  repository: Repository,
+  { cache, offline }: Config,
+  env: Environment,
+): Scrub | null {
+  if (cache.scrubBytesPerSecond === null) return null;
+  return new Scrub(
+    store,
+    { bytesPerSecond: cache.scrubBytesPerSecond },
+    {
+      clock: env.clock,
+      log: env.log,
+      onDamaged: async (files) => {
+        if (offline) return;
+        const paths = files.map(({ path }) => path);
+        await fetchAgain(repository, paths, new AbortController().signal);
+      },
+    },
+  );
 }
 
 function openUpstream(

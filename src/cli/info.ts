@@ -22,11 +22,8 @@ export const verb: Verb = {
   run: async (context) => {
     const { io, args, options, config } = context;
     const { project, specifier } = selectionOf(args[0] ?? '');
-    const settings = config();
-    const found = isCacheThere(settings)
-      ? await withStore(context, async (store) =>
-          describeProject(store, settings.upstreams, project, specifier),
-        )
+    const found = isCacheThere(config())
+      ? await withStore(context, async (store) => describeProject(store, project, specifier))
       : null;
     if (found === null || (found.files.length === 0 && (specifier !== '' || isUnknown(found)))) {
       throw new NotFoundError(`Nothing is held or known of ${project}${specifier}.`, {
@@ -53,14 +50,7 @@ function documentOf({ project, files, pages, pins, alarms }: ProjectInventory): 
       requiresPython: entry?.requiresPython ?? null,
       uploadTime: entry?.uploadTime ?? null,
     })),
-    pages: pages.map(({ upstream, indexUrl, absent, fetchedAt, checkedAt, lastSerial }) => ({
-      upstream,
-      indexUrl,
-      absent,
-      fetchedAt,
-      checkedAt,
-      lastSerial,
-    })),
+    pages,
     pins,
     alarms,
   };

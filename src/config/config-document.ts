@@ -22,6 +22,7 @@ export function toDocument(config: Config): RawDocument {
       reserve: formatSize(cache.reserveBytes),
       memory: formatSize(cache.memoryBytes),
       grace: formatDuration(cache.graceMs),
+      scrub: cache.scrubBytesPerSecond === null ? 'off' : formatSize(cache.scrubBytesPerSecond),
     },
     allowed_hosts: config.allowedHosts,
     base_path: config.basePath,

@@ -47,6 +47,8 @@ export interface CacheConfig {
   readonly memoryBytes: number;
   /** How long a file outlives the page that listed it. */
   readonly graceMs: number;
+  /** How fast held files are read again to find damage; `null` means never. */
+  readonly scrubBytesPerSecond: number | null;
 }
 
 /** Freshness of index pages and which files they list. */

@@ -29,6 +29,16 @@ export function size(bounds: { readonly min?: number } = {}): z.ZodType<number, 
     });
 }
 
+/** A size above zero, parsed to bytes; or `off`, parsed to `null`. */
+export function sizeOrOff(): z.ZodType<number | null, string> {
+  const forms = `${SIZE_FORMS}; or off`;
+  return z
+    .string({ error: forms })
+    .regex(new RegExp(`${SIZE_PATTERN.source}|^off$`), { error: forms })
+    .transform((text) => (text === 'off' ? null : (parseSize(text) ?? Number.NaN)))
+    .refine((bytes) => bytes === null || bytes > 0, { error: `${forms}, above zero` });
+}
+
 /** A duration such as `10m`; parsed to milliseconds. */
 export function duration(bounds: { readonly min?: number } = {}): z.ZodType<number, string> {
   const shortest = bounds.min ?? 0;

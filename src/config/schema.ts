@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import type { Config } from './config.ts';
-import { duration, flag, list, oneOf, path, size, timeout, whole } from './leaves.ts';
+import { duration, flag, list, oneOf, path, size, sizeOrOff, timeout, whole } from './leaves.ts';
 import { allowedHostSchema, listenSchema, trustedPeerSchema } from './listen-schema.ts';
 import type { RawDocument } from './raw-document.ts';
 import { OFFICIAL_FILE_HOST, OFFICIAL_INDEX_URL, upstreamsSchema } from './upstream-schema.ts';
@@ -25,6 +25,9 @@ const cacheShape = {
   reserve: size().meta({ description: 'Free space left to others on the disk.' }),
   memory: size().meta({ description: 'Memory for pages ready to be sent.' }),
   grace: duration().meta({ description: 'How long a file outlives the page that listed it.' }),
+  scrub: sizeOrOff().meta({
+    description: 'Bytes a second at which held files are read again to find damage; off: never.',
+  }),
 };
 
 const indexShape = {
@@ -34,7 +37,8 @@ const indexShape = {
     description: 'Leave yanked files out: never, for clients that ignore the mark, or always.',
   }),
   without_digest: oneOf(['first-use', 'refuse']).meta({
-    description: 'Files listed without any digest: held to what they were at first use, or refused.',
+    description:
+      'Files listed without any digest: held to what they were at first use, or refused.',
   }),
 };
 
@@ -144,6 +148,7 @@ export const DEFAULT_DOCUMENT: RawDocument = {
     reserve: '512MB',
     memory: '256MB',
     grace: '10m',
+    scrub: '5MB',
   },
   allowed_hosts: [],
   base_path: '/',
@@ -184,6 +189,7 @@ export function toConfig(document: RawDocument): Config {
       reserveBytes: cache.reserve,
       memoryBytes: cache.memory,
       graceMs: cache.grace,
+      scrubBytesPerSecond: cache.scrub,
     },
     allowedHosts: top.allowed_hosts,
     basePath: top.base_path,

@@ -1,8 +1,7 @@
 /** What people ask of the cache folder: which projects, which files of them, how they are used. */
 import type { ProjectName } from '../packaging/names.ts';
 import { compareVersions } from '../packaging/versions.ts';
-import type { PageRow } from '../store/catalog.ts';
-import type { FileHolding, ProjectHoldings } from '../store/holdings-table.ts';
+import type { FileHolding, KnownPage, ProjectHoldings } from '../store/holdings-table.ts';
 import { fitsSpecifier, versionOfFile } from '../store/kept-files.ts';
 import type { Pin } from '../store/pin-table.ts';
 import type { Alarm } from '../store/records.ts';
@@ -15,19 +14,12 @@ export type InventoryStore = Pick<Store, 'catalog' | 'records'>;
 /** By what projects are sorted; numbers and times in descending order. */
 export type ProjectOrder = 'name' | 'size' | 'files' | 'used' | 'hits';
 
-/** An index that may have a page of the project. */
-export interface KnownIndex {
-  readonly name: string;
-  readonly url: string;
-}
-
 /** What is known of one project. */
 export interface ProjectInventory {
   readonly project: ProjectName;
   /** Held files that were asked for, of both kinds, oldest version first. */
   readonly files: readonly FileHolding[];
-  /** What is known of the pages of the indexes, in their order. */
-  readonly pages: readonly PageRow[];
+  readonly pages: readonly KnownPage[];
   readonly pins: readonly Pin[];
   readonly alarms: readonly Alarm[];
 }
@@ -58,7 +50,6 @@ const COMPARISONS: Readonly<
 /** All that is known of a project; of its files those whose version fulfils the specifier (empty: all). */
 export function describeProject(
   store: InventoryStore,
-  indexes: readonly KnownIndex[],
   project: ProjectName,
   specifier: string,
 ): ProjectInventory {
@@ -69,7 +60,7 @@ export function describeProject(
       .files(project)
       .filter((file) => fitsSpecifier(file, specifier))
       .toSorted(byVersion),
-    pages: indexes.flatMap(({ name, url }) => catalog.findPage(name, project, url) ?? []),
+    pages: catalog.holdings.pagesOf(project),
     pins: records.pins.ofProject(project),
     alarms: records.alarms(MOST_ALARMS).filter((alarm) => alarm.project === project),
   };

@@ -34,6 +34,18 @@ export interface FileHolding extends HeldFile {
   readonly hits: number;
 }
 
+/** What is known of one index's page. Times are epoch milliseconds. */
+export interface KnownPage {
+  readonly upstream: string;
+  readonly indexUrl: string;
+  /** The index said that it has no such project. */
+  readonly absent: boolean;
+  readonly fetchedAt: number;
+  /** When the index last confirmed it; 0 when it has not since the catalog was made again. */
+  readonly checkedAt: number;
+  readonly lastSerial: number | null;
+}
+
 type ProjectRow = Omit<ProjectHoldings, 'upstreams'> & { readonly upstreams: string };
 
 type HoldingRow = FileRow & {
@@ -97,6 +109,18 @@ export class HoldingsTable {
         [after?.upstream ?? '', after?.path ?? '', limit],
       )
       .map(fromRow);
+  }
+
+  /** What is known of a project's pages, whichever index URL they came from. */
+  pagesOf(project: ProjectName): KnownPage[] {
+    return this.#db
+      .all<Omit<KnownPage, 'absent'> & { absent: number }>(
+        `SELECT upstream, index_url AS indexUrl, absent, fetched_at AS fetchedAt,
+           checked_at AS checkedAt, last_serial AS lastSerial
+         FROM pages WHERE project = ? ORDER BY upstream`,
+        [project],
+      )
+      .map((row) => ({ ...row, absent: row.absent === 1 }));
   }
 
   /** Rows of upstream pages that say a project is there. */

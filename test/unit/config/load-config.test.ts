@@ -17,6 +17,7 @@ describe('the settings without any source', () => {
         reserveBytes: 512e6,
         memoryBytes: 256e6,
         graceMs: 600_000,
+        scrubBytesPerSecond: 5e6,
       },
       allowedHosts: [],
       basePath: '/',
