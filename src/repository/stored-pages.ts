@@ -87,7 +87,7 @@ export class StoredPages {
         dependsOnHoldings = true;
         if (!holdings.files.has(path)) continue;
       }
-      if (entry.hashes['sha256'] === undefined || mayGainMetadata(entry)) dependsOnHoldings = true;
+      if (mayGain(entry)) dependsOnHoldings = true;
       if (typeof entry.coreMetadata === 'object') advertised.push(path);
       const file = this.#served(entry, path, holdings);
       files.push(file);
@@ -119,8 +119,12 @@ export class StoredPages {
   #served(entry: DistributionFile, path: string, holdings: Holdings): DistributionFile {
     const hashes = this.#hashes(entry, path, holdings);
     const coreMetadata = this.#coreMetadata(entry, path, holdings);
-    if (hashes === entry.hashes && coreMetadata === entry.coreMetadata) return entry;
     const sizeBytes = entry.sizeBytes ?? holdings.files.get(path)?.sizeBytes ?? null;
+    const isSame =
+      hashes === entry.hashes &&
+      coreMetadata === entry.coreMetadata &&
+      sizeBytes === entry.sizeBytes;
+    if (isSame) return entry;
     return { ...entry, hashes, coreMetadata, sizeBytes };
   }
 
@@ -158,11 +162,10 @@ export class StoredPages {
   }
 }
 
-/** Wheels whose index says nothing of core metadata get it advertised once it is held. */
-function mayGainMetadata(entry: DistributionFile): boolean {
-  return (
-    entry.filename.endsWith('.whl') && (entry.coreMetadata === false || entry.coreMetadata === true)
-  );
+/** Whether a file that is held says more than its index does: a digest, a size, core metadata. */
+function mayGain(entry: DistributionFile): boolean {
+  if (entry.hashes['sha256'] === undefined || entry.sizeBytes === null) return true;
+  return entry.filename.endsWith('.whl') && typeof entry.coreMetadata === 'boolean';
 }
 
 function keyOf(row: PageRow): string {
