@@ -80,6 +80,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     caFile: config.http.caFile,
     environment: env.variables,
     offline: config.offline,
+    maxHeaderBytes: config.limits.answerHeaderBytes,
     userAgent: `wheelcellar/${env.version}`,
     log: env.log,
   });
@@ -173,6 +174,8 @@ export async function serveMirror(
       trustProxy: config.trustProxy,
       log: env.log,
       fastDoor,
+      maxHeadBytes: config.limits.requestHeaderBytes,
+      connectionsPerClient: config.limits.clientConnections,
     },
     app,
   );
@@ -232,6 +235,8 @@ function openUpstream(
       retries: config.http.retries,
       maxPageBytes: config.limits.pageBytes,
       maxRedirects: config.limits.redirects,
+      maxPageFiles: config.limits.pageFiles,
+      maxExpansion: config.limits.expansion,
       headersTimeoutMs: config.http.headersTimeoutMs,
     },
     transport,

@@ -50,6 +50,11 @@ export function toDocument(config: Config): RawDocument {
       page: formatSize(limits.pageBytes),
       metadata: formatSize(limits.metadataBytes),
       redirects: limits.redirects,
+      page_files: limits.pageFiles,
+      expansion: limits.expansion,
+      answer_headers: formatSize(limits.answerHeaderBytes),
+      request_headers: formatSize(limits.requestHeaderBytes),
+      client_connections: limits.clientConnections,
     },
     log: { level: log.level, format: log.format },
   };

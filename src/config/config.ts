@@ -75,13 +75,23 @@ export interface HttpConfig {
   readonly caFile: string | null;
 }
 
-/** Bounds on what an upstream may answer. */
+/** Bounds on what an upstream may answer, and a client ask. */
 export interface LimitsConfig {
   /** Decoded size of an index page. */
   readonly pageBytes: number;
   /** Size of a core metadata file. */
   readonly metadataBytes: number;
   readonly redirects: number;
+  /** Entries of an index page. */
+  readonly pageFiles: number;
+  /** Times its length on the wire that a compressed answer may expand to. */
+  readonly expansion: number;
+  /** Head of an upstream's answer. */
+  readonly answerHeaderBytes: number;
+  /** Head of a client's request. */
+  readonly requestHeaderBytes: number;
+  /** Connections of one client address at a time. */
+  readonly clientConnections: number;
 }
 
 /** What is logged, and how. */

@@ -55,6 +55,15 @@ const limitsShape = {
   page: size({ min: 1 }).meta({ description: 'Largest index page, decoded.' }),
   metadata: size({ min: 1 }).meta({ description: 'Largest core metadata file.' }),
   redirects: whole(0, 20).meta({ description: 'Redirects followed for one request.' }),
+  page_files: whole(1, 100_000_000).meta({ description: 'Most entries of an index page.' }),
+  expansion: whole(2, 1_000_000).meta({
+    description: 'Times its length on the wire that a compressed answer may expand to.',
+  }),
+  answer_headers: size({ min: 1024 }).meta({ description: 'Largest head of an answer.' }),
+  request_headers: size({ min: 1024 }).meta({ description: 'Largest head of a request.' }),
+  client_connections: whole(1, 1_000_000).meta({
+    description: 'Connections of one client at a time; trusted proxies are not bounded.',
+  }),
 };
 
 const logShape = {
@@ -167,7 +176,16 @@ export const DEFAULT_DOCUMENT: RawDocument = {
     connections_per_host: 32,
     ca_file: null,
   },
-  limits: { page: '64MB', metadata: '10MB', redirects: 5 },
+  limits: {
+    page: '64MB',
+    metadata: '10MB',
+    redirects: 5,
+    page_files: 500_000,
+    expansion: 100,
+    answer_headers: '64KiB',
+    request_headers: '32KiB',
+    client_connections: 512,
+  },
   log: { level: 'info', format: 'auto' },
 };
 
@@ -213,7 +231,16 @@ export function toConfig(document: RawDocument): Config {
       connectionsPerHost: http.connections_per_host,
       caFile: http.ca_file,
     },
-    limits: { pageBytes: limits.page, metadataBytes: limits.metadata, redirects: limits.redirects },
+    limits: {
+      pageBytes: limits.page,
+      metadataBytes: limits.metadata,
+      redirects: limits.redirects,
+      pageFiles: limits.page_files,
+      expansion: limits.expansion,
+      answerHeaderBytes: limits.answer_headers,
+      requestHeaderBytes: limits.request_headers,
+      clientConnections: limits.client_connections,
+    },
     log: { level: log.level, format: log.format },
   };
 }

@@ -9,14 +9,14 @@ export const ACCEPTED_CODINGS = 'gzip, br';
 
 /** Below this, even a page of nothing but spaces is no bomb. */
 const RATIO_FREE_BYTES = 1024 * 1024;
-/** Real pages compress 3 to 7 times. */
-const HIGHEST_RATIO = 100;
 
 export interface DecodingOptions {
   /** `Content-Encoding` as sent. */
   readonly coding: string | undefined;
   /** Cap on the decoded length, and on the length on the wire. */
   readonly maxBytes: number;
+  /** Times the length on the wire that the decoded length may be; real pages compress 3 to 7 times. */
+  readonly maxExpansion: number;
   /** Named in errors. */
   readonly url: string;
   /** Called with the length of each piece from the wire. */
@@ -57,7 +57,7 @@ export async function readDecoded(
   body: AsyncIterable<Uint8Array>,
   options: DecodingOptions,
 ): Promise<Uint8Array> {
-  const { maxBytes, url } = options;
+  const { maxBytes, maxExpansion, url } = options;
   const decoder = decoderFor(options);
   let received = 0;
   let decoded = 0;
@@ -80,8 +80,8 @@ export async function readDecoded(
     for await (const chunk of source) {
       decoded += chunk.length;
       if (decoded > maxBytes) throw refuse(tooLong);
-      if (decoded > RATIO_FREE_BYTES && decoded > received * HIGHEST_RATIO) {
-        throw refuse(`${url} expands to more than ${HIGHEST_RATIO} times its length.`);
+      if (decoded > RATIO_FREE_BYTES && decoded > received * maxExpansion) {
+        throw refuse(`${url} expands to more than ${maxExpansion} times its length.`);
       }
       pieces.push(chunk);
     }

@@ -19,6 +19,8 @@ import { isAbsent, statusFailure } from './statuses.ts';
 export interface FileClientOptions {
   readonly ask: Ask;
   readonly clock: Clock;
+  /** See DecodingOptions. */
+  readonly maxExpansion: number;
   readonly onReceived: (bytes: number) => void;
   /** Called when a body breaks after its answer was handed over. */
   readonly onFailure: (error: unknown) => void;
@@ -90,6 +92,7 @@ export class FileClient {
       const body = await readDecoded(reply.body, {
         coding: reply.headers['content-encoding'],
         maxBytes: options.maxBytes,
+        maxExpansion: this.#options.maxExpansion,
         url: redact(reply.url),
         onReceived: this.#options.onReceived,
       });

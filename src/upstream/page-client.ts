@@ -54,6 +54,10 @@ export interface PageClientOptions {
   readonly readPage: PageReader;
   readonly layout: IndexLayout;
   readonly maxPageBytes: number;
+  /** Entries of one page, those that are left out included. */
+  readonly maxPageFiles: number;
+  /** See DecodingOptions. */
+  readonly maxExpansion: number;
   readonly retries: number;
   /** No attempt begins later than this; so long a client may have to wait for an answer's headers. */
   readonly retryWithinMs: number;
@@ -158,6 +162,7 @@ export class PageClient {
         `${redact(url)} has no content type, and nothing shows that it is an index page.`,
       );
     }
+    this.#checkCount(read, url);
     const { detail, looksLikeIndex, dropped, conflicts = [] } = read;
     return {
       kind: 'page',
@@ -169,6 +174,16 @@ export class PageClient {
       url,
       lastSerial: lastSerial ?? detail.lastSerial,
     };
+  }
+
+  /** Entries that are left out have cost as much to read as the others. */
+  #checkCount({ detail, dropped }: Pick<FetchedPage, 'detail' | 'dropped'>, url: string): void {
+    const entries = Object.values(dropped).reduce((sum, count) => sum + count, detail.files.length);
+    if (entries <= this.#options.maxPageFiles) return;
+    throw new InvalidUpstreamAnswerError(
+      `${redact(url)} has ${entries} entries, more than the limit of ${this.#options.maxPageFiles}.`,
+      { hint: 'limits.page_files in the configuration sets it.' },
+    );
   }
 
   async #understood<T>(url: string, read: () => Promise<T>): Promise<T> {
@@ -236,6 +251,7 @@ export class PageClient {
       const body = await readDecoded(reply.body, {
         coding: headers['content-encoding'],
         maxBytes: this.#options.maxPageBytes,
+        maxExpansion: this.#options.maxExpansion,
         url: redact(url),
         onReceived: this.#options.onReceived,
       });

@@ -28,6 +28,8 @@ export interface TransportOptions {
   readonly idleTimeoutMs?: number;
   /** Default 32. */
   readonly connectionsPerHost?: number;
+  /** Largest head of an answer; default 64 KiB. */
+  readonly maxHeaderBytes?: number;
   /** PEM bundle that is trusted beside node's roots. */
   readonly caFile?: string | null;
   /** Proxy and certificate variables are taken from here; none by default. */
@@ -231,7 +233,7 @@ class UndiciTransport implements Transport {
       headersTimeout: this.headersTimeoutMs,
       bodyTimeout: options.idleTimeoutMs ?? 20_000,
       keepAliveTimeout: 20_000,
-      maxHeaderSize: LARGEST_HEADERS,
+      maxHeaderSize: options.maxHeaderBytes ?? LARGEST_HEADERS,
     });
   }
 }

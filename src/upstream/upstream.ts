@@ -71,6 +71,10 @@ export interface UpstreamOptions {
   readonly maxPageBytes?: number;
   /** Default 5. */
   readonly maxRedirects?: number;
+  /** Entries of a page, those that are left out included; default 500,000. */
+  readonly maxPageFiles?: number;
+  /** Times its length on the wire that a compressed answer may expand to; default 100. */
+  readonly maxExpansion?: number;
   /** No attempt at a page begins later than this; default 15 s. */
   readonly retryWithinMs?: number;
   /** A page is given up after this; default 60 s. */
@@ -211,12 +215,15 @@ class HttpUpstream implements Upstream {
     const onReceived = (bytes: number): void => {
       this.#counters.bytesReceived += bytes;
     };
+    const maxExpansion = options.maxExpansion ?? 100;
     this.#pages = new PageClient({
       ask,
       clock: env.clock,
       readPage: options.readPage ?? readPageInSlices,
       layout: this.layout,
       maxPageBytes: options.maxPageBytes ?? 64 * 1024 * 1024,
+      maxPageFiles: options.maxPageFiles ?? 500_000,
+      maxExpansion,
       retries: options.retries ?? 3,
       retryWithinMs: options.retryWithinMs ?? 15_000,
       pageWithinMs: options.pageWithinMs ?? 60_000,
@@ -225,7 +232,7 @@ class HttpUpstream implements Upstream {
     });
     this.#links = new LinksPage({ url, pages: this.#pages, clock: env.clock });
     const onFailure = (error: unknown): void => this.#note(error);
-    this.#files = new FileClient({ ask, clock: env.clock, onReceived, onFailure });
+    this.#files = new FileClient({ ask, clock: env.clock, maxExpansion, onReceived, onFailure });
   }
 
   mayFetch(url: string): boolean {

@@ -51,7 +51,16 @@ describe('the settings without any source', () => {
         connectionsPerHost: 32,
         caFile: null,
       },
-      limits: { pageBytes: 64e6, metadataBytes: 10e6, redirects: 5 },
+      limits: {
+        pageBytes: 64e6,
+        metadataBytes: 10e6,
+        redirects: 5,
+        pageFiles: 500_000,
+        expansion: 100,
+        answerHeaderBytes: 65_536,
+        requestHeaderBytes: 32_768,
+        clientConnections: 512,
+      },
       log: { level: 'info', format: 'auto' },
     });
   });

@@ -1,0 +1,103 @@
+/** The limits that the configuration sets, each with the answer of whoever meets it. */
+import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { JSON_PAGE, startMirror } from '../support/mirror.ts';
+import { PAGE, WHEEL, entryOf, jsonPageOf, setPage, stage } from './fault-stage.ts';
+import type { FaultStage } from './fault-stage.ts';
+
+const { limits, http } = loadConfig({ env: {}, homeDir: '/nonexistent' });
+
+const limited = (changes: Partial<typeof limits>): Promise<FaultStage> =>
+  stage({}, { limits: { ...limits, ...changes } });
+
+async function refusesPage({ mirror }: FaultStage, words: RegExp): Promise<void> {
+  const answer = await mirror.get(PAGE);
+  expect(answer.status).toBe(502);
+  expect(answer.text).toMatch(words);
+}
+
+describe('a limit', () => {
+  it('on entries of a page counts those that are left out', async () => {
+    const set = await limited({ pageFiles: 3 });
+    expect((await set.mirror.get(PAGE)).status).toBe(200);
+    const other = await limited({ pageFiles: 3 });
+    const dropped = entryOf(WHEEL, { url: 'file:///etc/passwd' });
+    setPage(other.upstream, jsonPageOf([entryOf(WHEEL), dropped, dropped, dropped]));
+    await refusesPage(other, /4 entries.*limits\.page_files/s);
+  });
+
+  it('on the length of a page holds for what is decoded', async () => {
+    const set = await limited({ pageBytes: 10_000 });
+    setPage(set.upstream, jsonPageOf([entryOf(WHEEL)], { padding: 'x'.repeat(20_000) }));
+    await refusesPage(set, /longer than the limit of 10000 bytes/);
+  });
+
+  it('on expansion stops a bomb before the limit on length does', async () => {
+    const set = await limited({ expansion: 10 });
+    set.upstream.setRaw(PAGE, {
+      headers: { 'content-type': JSON_PAGE, 'content-encoding': 'gzip' },
+      body: gzipSync(jsonPageOf([entryOf(WHEEL)], { padding: ' '.repeat(3_000_000) })),
+    });
+    await refusesPage(set, /more than 10 times/);
+  });
+
+  it('on core metadata makes it missing', async () => {
+    const set = await limited({ metadataBytes: 20 });
+    expect((await set.mirror.get(`${set.wheelPath}.metadata`)).status).toBeGreaterThanOrEqual(400);
+    expect((await set.mirror.get(set.wheelPath)).status).toBe(200);
+  });
+
+  it('on redirects ends a chain', async () => {
+    const set = await limited({ redirects: 2 });
+    for (let at = 0; at < 3; at++)
+      set.upstream.fault(`/hop${at}/demo/`, { redirectTo: `/hop${at + 1}/demo/` });
+    set.upstream.fault(PAGE, { redirectTo: '/hop0/demo/' });
+    await refusesPage(set, /redirect/);
+  });
+
+  it('on the head of an answer makes it no answer', async () => {
+    const set = await limited({ answerHeaderBytes: 2_000 });
+    set.upstream.fault(PAGE, { headers: { 'x-long': 'y'.repeat(4_000) } });
+    expect([502, 503]).toContain((await set.mirror.get(PAGE)).status);
+  });
+
+  it('on the head of a request is told by its own status', async () => {
+    const set = await limited({ requestHeaderBytes: 2_000 });
+    const headers = { 'x-long': 'y'.repeat(4_000) };
+    expect((await set.mirror.get(PAGE, { headers })).status).toBe(431);
+    expect((await set.mirror.get(PAGE)).status).toBe(200);
+  });
+
+  it('on connections of one client holds until one of them ends', async () => {
+    const set = await limited({ clientConnections: 3 });
+    const { port } = new URL(set.mirror.origin);
+    const idle = Array.from({ length: 3 }, () => connect(Number(port), '127.0.0.1'));
+    onTestFinished(() => idle.forEach((socket) => socket.destroy()));
+    await vi.waitFor(async () => {
+      const refused = await set.mirror.get('/-/health');
+      expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1']);
+    });
+    idle[0]?.destroy();
+    await vi.waitFor(async () => expect((await set.mirror.get('/-/health')).status).toBe(200));
+  });
+
+  it('on connections of one client does not bound a proxy', async () => {
+    const { upstream } = await stage();
+    const mirror = await startMirror({
+      upstreams: [upstream],
+      settings: { limits: { ...limits, clientConnections: 1 }, trustProxy: ['loopback'] },
+    });
+    const all = await Promise.all(Array.from({ length: 8 }, () => mirror.get('/-/health')));
+    expect(new Set(all.map(({ status }) => status))).toEqual(new Set([200]));
+  });
+
+  it('on connections to an index holds for any number of clients', async () => {
+    const set = await stage({}, { http: { ...http, connectionsPerHost: 2 } });
+    set.upstream.fault('*', { delayMs: 20 });
+    const names = Array.from({ length: 20 }, (_, at) => `/simple/other-${at}/`);
+    await Promise.all(names.map((name) => set.mirror.get(name)));
+    expect(set.upstream.connections).toBeLessThanOrEqual(2);
+  });
+});
