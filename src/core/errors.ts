@@ -53,7 +53,10 @@ export class UpstreamUnavailableError extends WheelcellarError {
   /** When a client may try again, in seconds. */
   readonly retryAfterSeconds: number;
 
-  constructor(message: string, details: ErrorDetails & { readonly retryAfterSeconds?: number } = {}) {
+  constructor(
+    message: string,
+    details: ErrorDetails & { readonly retryAfterSeconds?: number } = {},
+  ) {
     super(message, details);
     this.retryAfterSeconds = details.retryAfterSeconds ?? 2;
   }
@@ -95,7 +98,11 @@ export function messageOf(thrown: unknown): string {
 
 /** The system's error code (`ENOENT`, `ECONNREFUSED`), searched through the chain of causes. */
 export function codeOf(thrown: unknown): string | undefined {
-  for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
+  for (
+    let error = thrown, depth = 0;
+    error instanceof Error && depth < 5;
+    error = error.cause, depth++
+  ) {
     const code = (error as NodeJS.ErrnoException).code;
     if (typeof code === 'string') return code;
   }

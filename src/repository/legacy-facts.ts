@@ -41,7 +41,7 @@ export class LegacyFactsSource {
     this.#maxBytes = maxBytes;
     this.#clock = env.clock;
     this.#log = env.log;
-    this.#baseUrl = /\/simple\/$/.test(new URL(upstream.url).pathname)
+    this.#baseUrl = new URL(upstream.url).pathname.endsWith('/simple/')
       ? new URL('../pypi/', upstream.url)
       : null;
   }

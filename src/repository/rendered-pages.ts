@@ -147,7 +147,10 @@ export async function renderStaticProject(
   });
   if (snapshot === null) return null;
   const { detail, pathOf } = await snapshot.load();
-  const writing = { linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(1, pathOf(file)) };
+  const writing = {
+    linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(1, pathOf(file)),
+    withOldMetadataName: false,
+  };
   return {
     html: await writeHtmlPageInSlices(detail, writing),
     json: await writeJsonPageInSlices(detail, writing),

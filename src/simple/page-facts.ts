@@ -12,6 +12,12 @@ export interface PageWriting {
    * that is missing or differs is fatal for pip and uv.
    */
   readonly coreMetadataOf?: (file: DistributionFile) => boolean | Hashes;
+  /**
+   * Whether HTML advertises core metadata by the misnomer of PEP 658, too; `true` by default. pip 22.3 to
+   * 23.1 know only that one, and stumble over names that are not normalized (PEP 714): pages that are
+   * read without a server to negotiate JSON with do better without.
+   */
+  readonly withOldMetadataName?: boolean;
 }
 
 /** The version of the Simple API that a page of ours declares (PEP 629). */

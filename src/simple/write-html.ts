@@ -75,7 +75,10 @@ function meta(name: string, content: string): string {
   return `<meta${attribute('name', name)}${attribute('content', content)}>`;
 }
 
-function anchorLine(file: DistributionFile, { linkTo, coreMetadataOf }: PageWriting): string {
+function anchorLine(
+  file: DistributionFile,
+  { linkTo, coreMetadataOf, withOldMetadataName = true }: PageWriting,
+): string {
   const digest = strongestDigest(file.hashes);
   const fragment = digest === undefined ? '' : `#${digest.algorithm}=${digest.value}`;
   const metadata = metadataValue(
@@ -86,7 +89,7 @@ function anchorLine(file: DistributionFile, { linkTo, coreMetadataOf }: PageWrit
     attribute('data-requires-python', file.requiresPython),
     attribute('data-yanked', file.yanked === false ? null : file.yanked),
     // The misnomer of PEP 658 is what clients before PEP 714 look for.
-    attribute('data-dist-info-metadata', metadata),
+    attribute('data-dist-info-metadata', withOldMetadataName ? metadata : null),
     attribute('data-core-metadata', metadata),
     attribute('data-provenance', file.provenance),
     attribute('data-gpg-sig', file.gpgSig === true ? 'true' : null),

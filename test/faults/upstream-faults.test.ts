@@ -299,7 +299,7 @@ faultTable('B: the pages of a hostile or broken index', [
         await isRefusedAndStaleStands(({ upstream }) => setPage(upstream, body));
       }
       const set = await stage();
-      const sizes = [-1, 1.5, '12', 1e400, 2 ** 60, null, {}];
+      const sizes = [-1, 1.5, '12', Number.POSITIVE_INFINITY, 2 ** 60, null, {}];
       const odd = sizes.map((size, at) =>
         entryOf(NEWER, {
           filename: `demo-4.${at}.tar.gz`,
