@@ -39,6 +39,17 @@ export interface FakeProject {
   readonly serial: number | null;
 }
 
+/** Digests of contents by algorithm: an index that looks for a path would digest all its files each time. */
+const digests = new WeakMap<Buffer, Map<string, string>>();
+
+function digestOf(content: Buffer, algorithm: string): string {
+  const known = digests.get(content) ?? new Map<string, string>();
+  digests.set(content, known);
+  const digest = known.get(algorithm) ?? createHash(algorithm).update(content).digest('hex');
+  known.set(algorithm, digest);
+  return digest;
+}
+
 /** Hexadecimal SHA-256. */
 export function sha256Of(content: Buffer | string): string {
   return createHash('sha256').update(content).digest('hex');
@@ -50,7 +61,7 @@ export function sha256Of(content: Buffer | string): string {
  */
 export function pathOfFile(file: FakeFile): string {
   if (file.path !== undefined) return file.path;
-  const digest = createHash('blake2s256').update(file.content).digest('hex');
+  const digest = digestOf(file.content, 'blake2s256');
   const folder = `${digest.slice(0, 2)}/${digest.slice(2, 4)}/${digest.slice(4)}`;
   return `/packages/${folder}/${encodeURIComponent(file.filename)}`;
 }
@@ -73,7 +84,7 @@ const metadataDigest = (file: FakeFile): string | undefined =>
   file.metadata === undefined ? undefined : (file.listedMetadataSha256 ?? sha256Of(file.metadata));
 
 const hashesOf = (file: FakeFile): Record<string, string> =>
-  file.hashless === true ? {} : { sha256: file.listedSha256 ?? sha256Of(file.content) };
+  file.hashless === true ? {} : { sha256: file.listedSha256 ?? digestOf(file.content, 'sha256') };
 
 function anchor(file: FakeFile, prefix: string): string {
   const digest = hashesOf(file)['sha256'];
@@ -173,7 +184,7 @@ export function legacyJson(
       filename: file.filename,
       url: origin + pathOfFile(file),
       size: file.content.length,
-      digests: { sha256: file.listedSha256 ?? sha256Of(file.content) },
+      digests: { sha256: file.listedSha256 ?? digestOf(file.content, 'sha256') },
       packagetype: file.filename.endsWith('.whl') ? 'bdist_wheel' : 'sdist',
       requires_python: file.requiresPython ?? null,
       upload_time_iso_8601: file.uploadTime ?? '2024-01-02T03:04:05.678900Z',
