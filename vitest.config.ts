@@ -57,6 +57,8 @@ const config: ViteUserConfig = defineConfig({
         maxWorkers: 1,
         sequence: { groupOrder: 6 },
       }),
+      // Folders of up to 100,000 files, alone on the machine. Not part of `npm test`.
+      project('scale', 1_800_000, { maxWorkers: 1, sequence: { groupOrder: 7 } }),
       project('live', 180_000, {
         ...withPythonClients,
         maxWorkers: 1,

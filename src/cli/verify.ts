@@ -1,13 +1,16 @@
+import { rm, writeFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import type { Mirror } from '../compose.ts';
 import { systemClock } from '../core/clock.ts';
+import { BusyError } from '../core/errors.ts';
 import { fetchAgain } from '../repository/fetch-again.ts';
 import type { FetchedAgain } from '../repository/fetch-again.ts';
+import { layoutOf } from '../store/layout.ts';
 import { rebuildCatalog } from '../store/rebuild.ts';
 import { verifyStore } from '../store/verify.ts';
 import { isMended } from '../store/verify-report.ts';
 import type { Finding, Outcome, Problem, VerifyReport } from '../store/verify-report.ts';
-import { isCacheThere, withMirror } from './cache-folder.ts';
+import { isCacheThere, withMirror, withStore } from './cache-folder.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag, addUpstreamFlags } from './flags.ts';
 import { formatBytes, formatCount } from './format.ts';
@@ -31,6 +34,7 @@ export const verb: Verb = {
   },
   run: async (context) => {
     const { io, options, config } = context;
+    if (options['rebuild'] === true && isCacheThere(config())) await dropDamagedCatalog(context);
     const report = isCacheThere(config())
       ? await withMirror(context, (mirror) => verifyMirror(context, mirror))
       : { files: 0, digested: 0, bytes: 0, pages: 0, findings: [], rebuilt: 0 };
@@ -44,6 +48,29 @@ export const verb: Verb = {
     return isWell ? EXIT.ok : EXIT.integrity;
   },
 };
+
+/**
+ * A catalog that SQLite finds damaged cannot be corrected in place: it is begun afresh, unless servers have
+ * it open.
+ *
+ * @throws BusyError when they have
+ */
+async function dropDamagedCatalog(context: VerbContext): Promise<void> {
+  const { isWell, servers } = await withStore(context, async (store) => ({
+    isWell: store.catalog.quickCheck() === 'ok',
+    servers: store.runningServers(),
+  }));
+  if (isWell) return;
+  if (servers.length > 0) {
+    throw new BusyError('The catalog is damaged, and a running server has it open.', {
+      hint: `Stop process ${servers.map(({ pid }) => pid).join(', ')} first.`,
+    });
+  }
+  const { catalogFile } = layoutOf(context.config().cache.dir);
+  for (const suffix of ['-wal', '-shm', '']) await rm(catalogFile + suffix, { force: true });
+  // An empty file, so that there is still a cache folder to work on.
+  await writeFile(catalogFile, '');
+}
 
 type MirrorReport = VerifyReport & { readonly rebuilt: number };
 

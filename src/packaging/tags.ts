@@ -70,7 +70,7 @@ export class TagRanking {
 }
 
 /** A file's compressed tag set, taken apart and in lower case (PEP 425, "Compressed Tag Sets"). */
-export function expandTags({ python, abi, platform }: WheelTags): Tag[] {
+function expandTags({ python, abi, platform }: WheelTags): Tag[] {
   return python.flatMap((eachPython) =>
     abi.flatMap((eachAbi) =>
       platform.map((eachPlatform) => `${eachPython}-${eachAbi}-${eachPlatform}`.toLowerCase()),

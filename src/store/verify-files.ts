@@ -89,7 +89,7 @@ export async function takeOut(store: FilesOfStore, files: readonly HeldFile[]): 
 }
 
 /** Runs `work` on each, so many at a time. */
-export async function eachOf<T>(
+async function eachOf<T>(
   items: readonly T[],
   atATime: number,
   work: (item: T) => Promise<void>,

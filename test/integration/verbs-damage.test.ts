@@ -138,6 +138,21 @@ it('makes the catalog again from pages and files while a server runs', async () 
   expect(stage.upstream.count(/\.whl$/)).toBe(upstreamFiles);
 });
 
+it('begins a damaged catalog afresh, and what people decided holds on', async () => {
+  const stage = await heldFolder(5);
+  const { mirror, paths } = stage;
+  await runVerb(stage, 'keep', 'demo-1');
+  const catalog = join(mirror.cacheDir, 'state-v1/catalog.sqlite');
+  await mirror.stop();
+  rewrite(catalog, (bytes) => bytes.fill(7, 4096 * 3, bytes.length - 4096), false);
+  const { code, stdout, stderr } = await runVerb(stage, 'verify', '--rebuild');
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toContain(`${paths.length} rows made again`);
+  const { projects } = await runJson<{ projects: object[] }>(stage, 'ls');
+  expect(projects).toHaveLength(5);
+  expect(projects[1]).toMatchObject({ project: 'demo-1', files: 10, metadata: 10, kept: 10 });
+});
+
 interface HeldFolder extends VerbStage {
   readonly mirror: TestMirror;
   readonly upstream: Awaited<ReturnType<typeof stageUpstream>>;

@@ -75,7 +75,7 @@ export async function makeBigFolder(options: BigFolderOptions): Promise<BigFolde
 }
 
 /** The file that a folder of any size has at this place. */
-export function bigFolderFile(project: ProjectName, at: number): BigFolderFile {
+function bigFolderFile(project: ProjectName, at: number): BigFolderFile {
   const filename = `${project.replaceAll('-', '_')}-1.${at}-py3-none-any.whl`;
   const content = `${filename}\n`.repeat(4);
   const sha256 = createHash('sha256').update(content).digest('hex');
