@@ -50,6 +50,7 @@ const PROJECT = { name: 'demo', files: FILES, serial: 7 };
 function expectClean({ name, files }: ProjectDetail): void {
   expect(name).toBe('demo');
   for (const file of files) {
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     expect(file.filename).not.toMatch(/[\0-\x1f/\\]|^\.\.?$/);
     expect(new URL(file.url).protocol).toMatch(/^https?:$/);
     expect(new URL(file.url).password).toBe('');
