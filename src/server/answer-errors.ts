@@ -16,7 +16,7 @@ import {
 import type { Logger } from '../core/logger.ts';
 
 /** HTTP status of an error: the only place where classes become statuses. */
-export function statusOf(error: unknown): number {
+function statusOf(error: unknown): number {
   if (error instanceof NotFoundError || error instanceof NotHeldOfflineError) return 404;
   if (error instanceof RefusedError) return 403;
   if (error instanceof NotAcceptableError) return 406;

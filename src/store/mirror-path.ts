@@ -43,20 +43,6 @@ export function upstreamOfPath(mirrorPath: string): string | undefined {
   return segments.length < 4 ? undefined : segments[2];
 }
 
-/**
- * The segments of a request path (without its first slash), each decoded exactly once; `undefined` when one
- * cannot be part of a path in the mirror.
- */
-export function decodeRequestPath(path: string): string | undefined {
-  const segments: string[] = [];
-  for (const raw of path.split('/')) {
-    const segment = decodeOnce(raw);
-    if (segment === undefined || !isSafeSegment(segment)) return undefined;
-    segments.push(segment);
-  }
-  return segments.join('/');
-}
-
 function decodeOnce(raw: string): string | undefined {
   try {
     return decodeURIComponent(raw);
