@@ -153,7 +153,7 @@ async function retried(url: string): ReturnType<typeof download> {
 /** Files of this name in the mirror that have other bytes. */
 function publishedWrong(cacheDir: string, filename: string, sha256: string): string[] {
   const packages = join(layoutOf(cacheDir).mirrorDir, 'packages');
-  return readdirSync(packages, { recursive: true, encoding: 'utf8' }).filter(
+  return filesBelow(packages).filter(
     (path) =>
       path.endsWith(`/${filename}`) && sha256Of(readFileSync(join(packages, path))) !== sha256,
   );
@@ -169,4 +169,15 @@ function deadLinks(mirrorDir: string): string[] {
       .map(([, href = '']) => join(dirname(page), decodeURIComponent(href)))
       .filter((target) => !existsSync(target)),
   );
+}
+
+/** Paths below a folder from which files and folders are being evicted. */
+function filesBelow(folder: string): string[] {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt >= 10) throw error;
+    }
+  }
 }
