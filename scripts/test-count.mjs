@@ -1,13 +1,14 @@
 /**
- * Prints `N passed, N failed` from the JSON that vitest wrote. A run that ended badly without a failed
- * test (a file that does not load, an error outside of tests, no results at all) counts as one failure.
+ * Prints `N passed, N failed` from what vitest wrote: pairs of a JSON file and the run's exit status. A run
+ * that ended badly without a failed test (a file that does not load, an error outside of tests, no
+ * results at all) counts as one failure.
  */
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 
-const [file, exitStatus] = process.argv.slice(2);
+const words = process.argv.slice(2);
 
-function countTests() {
+function countTests(file) {
   try {
     const { testResults } = JSON.parse(readFileSync(file, 'utf8'));
     const tests = testResults.flatMap((suite) => suite.assertionResults);
@@ -23,6 +24,12 @@ function countTests() {
   }
 }
 
-const { passed, failed } = countTests();
-const isHiddenFailure = failed === 0 && (exitStatus !== '0' || passed === 0);
-process.stdout.write(`${passed} passed, ${isHiddenFailure ? 1 : failed} failed\n`);
+let allPassed = 0;
+let allFailed = 0;
+for (let at = 0; at < words.length; at += 2) {
+  const { passed, failed } = countTests(words[at]);
+  const isHiddenFailure = failed === 0 && (words[at + 1] !== '0' || passed === 0);
+  allPassed += passed;
+  allFailed += isHiddenFailure ? 1 : failed;
+}
+process.stdout.write(`${allPassed} passed, ${allFailed} failed\n`);
