@@ -1,5 +1,6 @@
 import { isNormalized, parseProjectName } from '../packaging/names.ts';
 import type { ProjectName } from '../packaging/names.ts';
+import { decodePathSegment } from '../simple/link.ts';
 
 /**
  * What a request path asks for. `depth` is the number of folders between the mirror's root and the page:
@@ -65,7 +66,7 @@ export function parseRoute(target: string, basePath: string): Route {
   if (below === null) return { kind: 'redirect', location: `${lastSegment(basePath)}/${search}` };
   const raw = below.split('/');
   const depth = raw.length - 1;
-  const names = raw.filter((segment) => segment !== '').map(decodeSegment);
+  const names = raw.filter((segment) => segment !== '').map(decodePathSegment);
   if (!names.every((name) => name !== undefined) || depth > DEEPEST) return UNKNOWN;
   const trailingSlashes = /\/*$/.exec(below)?.[0].length ?? 0;
   const isFolder = trailingSlashes > 0 || names.length === 0;
@@ -156,20 +157,4 @@ function belowBase(path: string, basePath: string): string | null | undefined {
 
 function lastSegment(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
-}
-
-/**
- * One segment, decoded; `undefined` when it could not be a name: bad encoding, slashes, control
- * characters, dots only.
- */
-function decodeSegment(raw: string): string | undefined {
-  let segment: string;
-  try {
-    segment = raw.includes('%') ? decodeURIComponent(raw) : raw;
-  } catch {
-    return undefined;
-  }
-  if (segment === '.' || segment === '..' || Buffer.byteLength(segment) > 255) return undefined;
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  return /[\u0000-\u001f\u007f/\\]/.test(segment) ? undefined : segment;
 }

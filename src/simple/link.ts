@@ -21,6 +21,23 @@ export function relativeLink(depth: number, path: string): string {
   return '../'.repeat(depth) + encodePathSegments(path);
 }
 
+/**
+ * One path segment, decoded exactly once; `undefined` when it could be no name on a disk: bad encoding,
+ * empty, dots only, slashes, control characters, more than 255 bytes.
+ */
+export function decodePathSegment(raw: string): string | undefined {
+  let segment: string;
+  try {
+    segment = raw.includes('%') ? decodeURIComponent(raw) : raw;
+  } catch {
+    return undefined;
+  }
+  if (segment === '' || segment === '.' || segment === '..') return undefined;
+  if (Buffer.byteLength(segment) > 255) return undefined;
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  return /[\u0000-\u001f\u007f/\\]/.test(segment) ? undefined : segment;
+}
+
 /** The apostrophe is legal in a path, but tools that search pages by pattern take it for a quote. */
 function encodeSegment(segment: string): string {
   return encodeURIComponent(segment).replaceAll("'", '%27');

@@ -1,3 +1,4 @@
+import { decodePathSegment } from '../simple/link.ts';
 import { OFFICIAL_UPSTREAM } from './layout.ts';
 
 /** The official index's own file paths: two levels and the rest of a BLAKE2b-256 digest. */
@@ -23,8 +24,8 @@ export function mirrorPathOf(
   const segments: string[] = [];
   for (const raw of url.pathname.split('/')) {
     if (raw === '') continue;
-    const segment = decodeOnce(raw);
-    if (segment === undefined || !isSafeSegment(segment)) return undefined;
+    const segment = decodePathSegment(raw);
+    if (segment === undefined) return undefined;
     segments.push(segment);
   }
   if (segments.length === 0) return undefined;
@@ -41,19 +42,4 @@ export function upstreamOfPath(mirrorPath: string): string | undefined {
   if (segments[0] !== 'packages' || segments.length < 3) return undefined;
   if (segments[1] !== '-') return OFFICIAL_UPSTREAM;
   return segments.length < 4 ? undefined : segments[2];
-}
-
-function decodeOnce(raw: string): string | undefined {
-  try {
-    return decodeURIComponent(raw);
-  } catch {
-    return undefined;
-  }
-}
-
-function isSafeSegment(segment: string): boolean {
-  if (segment === '' || segment === '.' || segment === '..') return false;
-  if (Buffer.byteLength(segment) > 255) return false;
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  return !/[\u0000-\u001f\u007f/\\]/.test(segment);
 }
