@@ -38,7 +38,7 @@ import type { HotAnswer } from './server/fast-door.ts';
 import { startHttpServer } from './server/http-server.ts';
 import type { HttpServer } from './server/http-server.ts';
 import { LOCAL_UPSTREAM } from './store/layout.ts';
-import { Scrub } from './store/scrub.ts';
+import { Scrub } from './store/verify/scrub.ts';
 import type { Store } from './store/store.ts';
 import { createTransport, createUpstream } from './upstream/upstream.ts';
 import type { Transport, Upstream } from './upstream/upstream.ts';

@@ -15,7 +15,7 @@ import { layoutOf, prepareLayout } from './layout.ts';
 import type { Layout } from './layout.ts';
 import { LocalFiles } from './local-files.ts';
 import { PageFiles } from './page-files.ts';
-import { rebuildFromPages } from './rebuild.ts';
+import { rebuildFromPages } from './verify/rebuild.ts';
 import { Records } from './records.ts';
 import { announceServer, runningServers, withdrawServer } from './running-servers.ts';
 import type { RunningServer } from './running-servers.ts';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { Finding, VerifyReport } from '../../src/store/verify-report.ts';
+import type { Finding, VerifyReport } from '../../src/store/verify/report.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { startMirror, stageFolder, stageUpstream } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';

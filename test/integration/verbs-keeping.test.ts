@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { silentLogger } from '../../src/core/logger.ts';
 import { fetchAgain } from '../../src/repository/fetch-again.ts';
-import { Scrub } from '../../src/store/scrub.ts';
+import { Scrub } from '../../src/store/verify/scrub.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';

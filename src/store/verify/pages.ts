@@ -1,12 +1,12 @@
 import { lstat, readFile, readdir, rename, rm, rmdir, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '../core/sleep.ts';
-import { isNormalized } from '../packaging/names.ts';
-import type { ProjectName } from '../packaging/names.ts';
-import { newNonce } from './fill/fill-state.ts';
-import { GENERATOR_MARK } from './static-pages.ts';
-import type { Store } from './store.ts';
-import type { Finding, Problem, VerifyOptions } from './verify-report.ts';
+import { sleep } from '../../core/sleep.ts';
+import { isNormalized } from '../../packaging/names.ts';
+import type { ProjectName } from '../../packaging/names.ts';
+import { newNonce } from '../fill/fill-state.ts';
+import { GENERATOR_MARK } from '../static-pages.ts';
+import type { Store } from '../store.ts';
+import type { Finding, Problem, VerifyOptions } from './report.ts';
 
 type PagesStore = Pick<
   Store,

@@ -1,8 +1,8 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { codeOf } from '../core/errors.ts';
-import { newNonce } from './fill/fill-state.ts';
-import type { Layout } from './layout.ts';
+import { codeOf } from '../../core/errors.ts';
+import { newNonce } from '../fill/fill-state.ts';
+import type { Layout } from '../layout.ts';
 
 /**
  * Moves whatever stands at a mirror path into a new folder below `state-v1/withheld/`: nothing is deleted.

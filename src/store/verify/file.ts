@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { codeOf, messageOf } from '../core/errors.ts';
-import { sleep } from '../core/sleep.ts';
-import type { HeldFile } from './held-file.ts';
-import type { Layout } from './layout.ts';
-import type { Problem } from './verify-report.ts';
+import { codeOf, messageOf } from '../../core/errors.ts';
+import { sleep } from '../../core/sleep.ts';
+import type { HeldFile } from '../held-file.ts';
+import type { Layout } from '../layout.ts';
+import type { Problem } from './report.ts';
 
 /** Files of the mirror are read by everybody and written by nobody. */
 const FILE_MODE = 0o444;

@@ -1,13 +1,13 @@
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
-import type { Clock } from '../core/clock.ts';
-import { sleep } from '../core/sleep.ts';
-import { candidateProjects } from '../packaging/filenames.ts';
-import { mirrorPathOf, upstreamOfPath } from './mirror-path.ts';
+import type { Clock } from '../../core/clock.ts';
+import { sleep } from '../../core/sleep.ts';
+import { candidateProjects } from '../../packaging/filenames.ts';
+import { mirrorPathOf, upstreamOfPath } from '../mirror-path.ts';
 import { restoreFile } from './rebuild.ts';
 import { setAside } from './set-aside.ts';
-import type { Store } from './store.ts';
-import type { Finding, VerifyOptions } from './verify-report.ts';
+import type { Store } from '../store.ts';
+import type { Finding, VerifyOptions } from './report.ts';
 
 type StrangersStore = Pick<Store, 'layout' | 'catalog' | 'records' | 'pages'>;
 

@@ -1,13 +1,13 @@
-import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
-import { sleep } from '../core/sleep.ts';
-import type { HeldFile } from './held-file.ts';
-import { isProvablyDead, thisProcess } from './fill/process-identity.ts';
-import type { ProcessIdentity } from './fill/process-identity.ts';
-import { lookAtFile } from './verify-file.ts';
-import { takeOut } from './verify-files.ts';
-import type { FilesOfStore } from './verify-files.ts';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import { sleep } from '../../core/sleep.ts';
+import type { HeldFile } from '../held-file.ts';
+import { isProvablyDead, thisProcess } from '../fill/process-identity.ts';
+import type { ProcessIdentity } from '../fill/process-identity.ts';
+import { lookAtFile } from './file.ts';
+import { takeOut } from './files.ts';
+import type { FilesOfStore } from './files.ts';
 
 /** How a server looks for damage behind everybody's back. */
 export interface ScrubOptions {

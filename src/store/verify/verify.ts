@@ -8,12 +8,12 @@
  * Damaged files leave the index at once, whether repair was asked for or not: what is known to be wrong is
  * not served. Their bytes are kept in `withheld/`. Fetching them again is the layer above's.
  */
-import type { Clock } from '../core/clock.ts';
-import type { Store } from './store.ts';
-import { verifyFiles } from './verify-files.ts';
-import { verifyStaticPages, verifyUpstreamPages } from './verify-pages.ts';
-import { verifyStrangers } from './verify-strangers.ts';
-import type { Finding, VerifyOptions, VerifyReport } from './verify-report.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Store } from '../store.ts';
+import { verifyFiles } from './files.ts';
+import { verifyStaticPages, verifyUpstreamPages } from './pages.ts';
+import { verifyStrangers } from './strangers.ts';
+import type { Finding, VerifyOptions, VerifyReport } from './report.ts';
 
 /** What differs between a run and a test. */
 export interface VerifyEnvironment {

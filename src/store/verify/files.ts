@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
-import { sleep } from '../core/sleep.ts';
-import { readWheelMetadata } from '../packaging/wheel-metadata.ts';
-import type { HeldFile } from './held-file.ts';
+import { sleep } from '../../core/sleep.ts';
+import { readWheelMetadata } from '../../packaging/wheel-metadata.ts';
+import type { HeldFile } from '../held-file.ts';
 import { setAside } from './set-aside.ts';
-import type { Store } from './store.ts';
-import { lookAtFile } from './verify-file.ts';
-import type { FileDamage } from './verify-file.ts';
-import type { Finding, VerifyOptions } from './verify-report.ts';
+import type { Store } from '../store.ts';
+import { lookAtFile } from './file.ts';
+import type { FileDamage } from './file.ts';
+import type { Finding, VerifyOptions } from './report.ts';
 
 /** What of a store the look at files needs. */
 export type FilesOfStore = Pick<

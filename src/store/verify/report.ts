@@ -1,4 +1,4 @@
-import type { ProjectName } from '../packaging/names.ts';
+import type { ProjectName } from '../../packaging/names.ts';
 
 /**
  * What can be wrong.

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { Logger } from '../core/logger.ts';
-import { sleep } from '../core/sleep.ts';
-import type { ProjectName } from '../packaging/names.ts';
-import { readWheelMetadata } from '../packaging/wheel-metadata.ts';
-import type { DistributionFile } from '../simple/model.ts';
-import type { Catalog, HeldFile } from './catalog.ts';
-import { sha256Of } from './digest.ts';
-import type { Layout } from './layout.ts';
-import { mirrorPathOf } from './mirror-path.ts';
-import type { StoredPage } from './page-files.ts';
-import type { Store } from './store.ts';
+import type { Logger } from '../../core/logger.ts';
+import { sleep } from '../../core/sleep.ts';
+import type { ProjectName } from '../../packaging/names.ts';
+import { readWheelMetadata } from '../../packaging/wheel-metadata.ts';
+import type { DistributionFile } from '../../simple/model.ts';
+import type { Catalog, HeldFile } from '../catalog.ts';
+import { sha256Of } from '../digest.ts';
+import type { Layout } from '../layout.ts';
+import { mirrorPathOf } from '../mirror-path.ts';
+import type { StoredPage } from '../page-files.ts';
+import type { Store } from '../store.ts';
 
 const METADATA_SUFFIX = '.metadata';
 /** Files of one page that are looked at together. */
