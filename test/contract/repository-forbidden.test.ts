@@ -1,34 +1,11 @@
 /** `DIB_NO_PYPI_PIP`: the official index is never contacted, other indexes are. */
 import { describe, expect, it } from 'vitest';
-import type { Config, UpstreamConfig } from '../../src/config/config.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
-import type { FakeUpstream } from '../support/fake-upstream.ts';
-import { stageUpstream, startMirror } from '../support/mirror.ts';
+import { index, QUICK, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { writeSdist } from '../support/wheel-writer.ts';
 
 const sdist = (version: string, name = 'demo'): ReturnType<typeof writeSdist> =>
   writeSdist({ name, version });
-
-const DEFAULTS: Config = loadConfig({ env: {}, homeDir: '/nonexistent' });
-const QUICK: Partial<Config> = {
-  http: { ...DEFAULTS.http, retries: 0, headersTimeoutMs: 1_500, connectTimeoutMs: 500 },
-};
-
-const index = (
-  name: string,
-  upstream: FakeUpstream,
-  more: Partial<UpstreamConfig> = {},
-): UpstreamConfig => ({
-  name,
-  url: upstream.indexUrl,
-  fileHosts: null,
-  layout: 'simple',
-  projects: null,
-  username: null,
-  password: null,
-  ...more,
-});
 
 /** Every listed file can be had, and HTML, JSON and versions agree. */
 async function expectServable(mirror: TestMirror, project = 'demo'): Promise<readonly string[]> {

@@ -1,9 +1,7 @@
 /** When pages are asked for again, and what is served while that fails: the whole program over a fake upstream. */
 import { describe, expect, it, vi } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
 import type { FakeUpstream, Fault } from '../support/fake-upstream.ts';
-import { JSON_PAGE, stageUpstream, startMirror } from '../support/mirror.ts';
+import { JSON_PAGE, QUICK, stageUpstream, startMirror } from '../support/mirror.ts';
 import { writeSdist } from '../support/wheel-writer.ts';
 
 const MINUTE = 60_000;
@@ -14,11 +12,7 @@ const sdist = (version: string, name = 'demo'): ReturnType<typeof writeSdist> =>
   writeSdist({ name, version });
 const DEMO = [sdist('1.0'), sdist('1.1')];
 
-const DEFAULTS: Config = loadConfig({ env: {}, homeDir: '/nonexistent' });
 /** Failures that take no longer than they must. */
-const QUICK: Partial<Config> = {
-  http: { ...DEFAULTS.http, retries: 0, headersTimeoutMs: 1_500, connectTimeoutMs: 500 },
-};
 
 async function demoUpstream(): Promise<FakeUpstream> {
   return await stageUpstream({ projects: { demo: DEMO } });

@@ -2,28 +2,11 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import type { UpstreamConfig } from '../../src/config/config.ts';
-import type { FakeUpstream } from '../support/fake-upstream.ts';
-import { stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
+import { index, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import { writeSdist } from '../support/wheel-writer.ts';
 
 const sdist = (version: string, name = 'demo'): ReturnType<typeof writeSdist> =>
   writeSdist({ name, version });
-
-const index = (
-  name: string,
-  upstream: FakeUpstream,
-  more: Partial<UpstreamConfig> = {},
-): UpstreamConfig => ({
-  name,
-  url: upstream.indexUrl,
-  fileHosts: null,
-  layout: 'simple',
-  projects: null,
-  username: null,
-  password: null,
-  ...more,
-});
 
 describe('offline, an index that was never asked for a name', () => {
   it('does not hide what a later one holds', async () => {

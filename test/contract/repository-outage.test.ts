@@ -1,9 +1,15 @@
 /** Offline by choice, cut off, several indexes: which files are listed, and who is asked. */
 import { describe, expect, it, vi } from 'vitest';
-import type { Config, UpstreamConfig } from '../../src/config/config.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
+import type { Config } from '../../src/config/config.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
-import { JSON_PAGE, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
+import {
+  index,
+  JSON_PAGE,
+  QUICK,
+  stageFolder,
+  stageUpstream,
+  startMirror,
+} from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { ShiftedClock } from '../support/shifted-clock.ts';
 import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
@@ -13,26 +19,6 @@ const sdist = (version: string, name = 'demo'): ReturnType<typeof writeSdist> =>
   writeSdist({ name, version });
 const wheel = writeWheel({ name: 'demo', version: '1.1', requiresPython: '>=3.8' });
 const DEMO = [sdist('1.0'), wheel, sdist('2.0')];
-
-const DEFAULTS: Config = loadConfig({ env: {}, homeDir: '/nonexistent' });
-const QUICK: Partial<Config> = {
-  http: { ...DEFAULTS.http, retries: 0, headersTimeoutMs: 1_500, connectTimeoutMs: 500 },
-};
-
-const index = (
-  name: string,
-  upstream: FakeUpstream,
-  more: Partial<UpstreamConfig> = {},
-): UpstreamConfig => ({
-  name,
-  url: upstream.indexUrl,
-  fileHosts: null,
-  layout: 'simple',
-  projects: null,
-  username: null,
-  password: null,
-  ...more,
-});
 
 /** Fetches a project's page and these of its files. */
 async function hold(

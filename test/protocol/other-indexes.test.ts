@@ -4,30 +4,19 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import type { UpstreamConfig } from '../../src/config/config.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
-import { hold, stageUpstream, startMirror } from '../support/mirror.ts';
+import { DEFAULTS, hold, indexAt, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
 import { anchorOf, htmlPage, setHtmlPage, wholePage } from './looking.ts';
 
-const DEFAULTS = loadConfig({ env: {}, homeDir: '/nonexistent' });
 const CPU = writeWheel({ name: 'torch', version: '2.9.0+cpu' });
 const SDIST = writeSdist({ name: 'demo', version: '1.0' });
 
 async function mirrorOf(url: string, more: Partial<UpstreamConfig> = {}): Promise<TestMirror> {
-  const upstream: UpstreamConfig = {
-    name: 'extra',
-    url,
-    fileHosts: null,
-    layout: 'simple',
-    projects: null,
-    username: null,
-    password: null,
-    ...more,
-  };
-  return await startMirror({ upstreams: [], settings: { upstreams: [upstream] } });
+  const upstreams = [indexAt('extra', url, more)];
+  return await startMirror({ upstreams: [], settings: { upstreams } });
 }
 
 /** Follows the page's link to a file, as an installer does. */

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { FakeFile, FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
-import { hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
+import { DEFAULTS, hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { MirrorOptions, TestMirror } from '../support/mirror.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
 import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
 import { alarmKinds, fileOf, skipFreshness, wholePage } from './looking.ts';
 
@@ -14,7 +13,6 @@ const PAGE = '/simple/demo/';
 const SDIST = writeSdist({ name: 'demo', version: '1.0' });
 const NEXT = writeSdist({ name: 'demo', version: '2.0' });
 const HOUR = 3_600_000;
-const DEFAULTS = loadConfig({ env: {}, homeDir: '/nonexistent' });
 
 async function demo(
   files: readonly FakeFile[] = [SDIST],

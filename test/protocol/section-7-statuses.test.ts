@@ -1,20 +1,14 @@
 /** Status codes, chosen by what each makes installers do. */
 import { describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config/load-config.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sendRaw } from '../support/http-client.ts';
-import { JSON_PAGE, hold, stageUpstream, startMirror } from '../support/mirror.ts';
+import { hold, JSON_PAGE, QUICK, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { writeSdist } from '../support/wheel-writer.ts';
 
 const PAGE = '/simple/demo/';
 const SDIST = writeSdist({ name: 'demo', version: '1.0' });
 const OTHER = writeSdist({ name: 'demo', version: '2.0' });
-const DEFAULTS = loadConfig({ env: {}, homeDir: '/nonexistent' });
-/** Failures that take no longer than they must. */
-const QUICK = {
-  http: { ...DEFAULTS.http, retries: 0, headersTimeoutMs: 1_500, connectTimeoutMs: 500 },
-};
 
 async function demo(): Promise<{ upstream: FakeUpstream; mirror: TestMirror }> {
   const upstream = await stageUpstream({ projects: { demo: [SDIST, OTHER] } });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
 import { createMirror, serveMirror } from '../../src/compose.ts';
 import type { Environment, Mirror } from '../../src/compose.ts';
-import type { Config } from '../../src/config/config.ts';
+import type { Config, UpstreamConfig } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { LogFields, Logger } from '../../src/core/logger.ts';
 import type { HttpServer } from '../../src/server/http-server.ts';
@@ -63,6 +63,41 @@ export interface JsonPage {
 
 const NAMES = ['pypi', 'second', 'third'];
 
+/** The settings of a mirror that nobody has configured. */
+export const DEFAULTS: Config = loadConfig({ env: {}, homeDir: '/nonexistent' });
+
+/** Failures that take no longer than they must. */
+export const QUICK: Partial<Config> = {
+  http: { ...DEFAULTS.http, retries: 0, headersTimeoutMs: 1_500, connectTimeoutMs: 500 },
+};
+
+/** The settings of an index at `url`. */
+export function indexAt(
+  name: string,
+  url: string,
+  more: Partial<UpstreamConfig> = {},
+): UpstreamConfig {
+  return {
+    name,
+    url,
+    fileHosts: null,
+    layout: 'simple',
+    projects: null,
+    username: null,
+    password: null,
+    ...more,
+  };
+}
+
+/** The settings of an index that is this fake upstream. */
+export function index(
+  name: string,
+  upstream: FakeUpstream,
+  more: Partial<UpstreamConfig> = {},
+): UpstreamConfig {
+  return indexAt(name, upstream.indexUrl, more);
+}
+
 /** A fake upstream that goes away with the test. */
 export async function stageUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
   const upstream = await startFakeUpstream(options);
@@ -113,15 +148,7 @@ function settingsOf({ upstreams, settings }: MirrorOptions, cacheDir: string): C
   return {
     ...base,
     listen: [{ host: '127.0.0.1', port: 0 }],
-    upstreams: upstreams.map((upstream, at) => ({
-      name: NAMES[at] ?? `upstream-${at}`,
-      url: upstream.indexUrl,
-      fileHosts: null,
-      layout: 'simple',
-      projects: null,
-      username: null,
-      password: null,
-    })),
+    upstreams: upstreams.map((upstream, at) => index(NAMES[at] ?? `upstream-${at}`, upstream)),
     ...settings,
   };
 }
