@@ -4,8 +4,7 @@ import type { HeldFile } from '../store/catalog.ts';
 import { LOCAL_UPSTREAM } from '../store/layout.ts';
 import { mirrorPathOf } from '../store/mirror-path.ts';
 import type { Store } from '../store/store.ts';
-import type { ExplainRules } from './explain.ts';
-import type { Answerer } from './explain-index.ts';
+import type { Answerer, ExplainRules } from './explain-index.ts';
 
 /** A file of the page that answers, and what the mirror has against it. */
 export interface ExplainableFile {

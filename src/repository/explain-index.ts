@@ -3,7 +3,18 @@ import type { PageRow } from '../store/catalog.ts';
 import { LOCAL_UPSTREAM } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ExplainRules } from './explain.ts';
+
+/** The rules of the mirror that the answer depends on; times in milliseconds. */
+export interface ExplainRules {
+  readonly offline: boolean;
+  readonly preferOffline: boolean;
+  readonly ttlMs: number;
+  readonly negativeTtlMs: number;
+  readonly hideYanked: 'never' | 'setuptools' | 'always';
+  readonly withoutDigest: 'first-use' | 'refuse';
+  /** Names of upstreams that running servers cannot reach, if then only held files are listed. */
+  readonly cutOff: readonly string[];
+}
 
 /**
  * How an index stands to a name: `answers`; `absent` (it said that it has no such project); `never-asked`;

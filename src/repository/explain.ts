@@ -16,19 +16,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { listedFiles } from './explain-files.ts';
 import type { ExplainableFile } from './explain-files.ts';
 import { findAnswerer } from './explain-index.ts';
-import type { ExplainedIndex } from './explain-index.ts';
-
-/** The rules of the mirror that the answer depends on; times in milliseconds. */
-export interface ExplainRules {
-  readonly offline: boolean;
-  readonly preferOffline: boolean;
-  readonly ttlMs: number;
-  readonly negativeTtlMs: number;
-  readonly hideYanked: 'never' | 'setuptools' | 'always';
-  readonly withoutDigest: 'first-use' | 'refuse';
-  /** Names of upstreams that running servers cannot reach, if then only held files are listed. */
-  readonly cutOff: readonly string[];
-}
+import type { ExplainedIndex, ExplainRules } from './explain-index.ts';
 
 /** What is asked. */
 export interface ExplainQuestion extends Target {
