@@ -12,8 +12,10 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
+/** The least severe line that is written; `silent` for none. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+/** What is logged, how, and where to. */
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** `text` for people, `json` for machines: one object a line. */

@@ -53,6 +53,7 @@ export interface OpenedFile {
   readonly body: AsyncGenerator<Uint8Array, void, void>;
 }
 
+/** How a file is to be sent. */
 export interface OpenFileOptions {
   readonly signal: AbortSignal;
   /** Let nothing leave before all is verified: for clients that cannot see a cut (HTTP/1.0). */

@@ -37,6 +37,7 @@ export interface Statistics {
   readonly upstreams: readonly UpstreamHealth[];
 }
 
+/** Where the figures come from. */
 export interface StatisticsSources {
   readonly store: Store;
   readonly upstreams: readonly Upstream[];

@@ -1,6 +1,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { isIP } from 'node:net';
 
+/** Which names this server answers to. */
 export interface HostGuardOptions {
   /** Addresses that are listened on, without ports. */
   readonly listenHosts: readonly string[];
