@@ -4,6 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+/** How a file is written as a whole. */
 export interface AtomicWriteOptions {
   /** Permission bits of the finished file. */
   readonly mode: number;

@@ -3,6 +3,7 @@ import SQLite from 'better-sqlite3';
 import { BusyError, StorageError, codeOf, messageOf } from '../core/errors.ts';
 import { backoffMs, sleep } from '../core/sleep.ts';
 
+/** How a database is opened. */
 export interface DatabaseOptions {
   readonly file: string;
   readonly schema: string;

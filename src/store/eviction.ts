@@ -8,6 +8,7 @@ import type { PlannedEviction } from './eviction-plan.ts';
 import type { KeptFiles } from './kept-files.ts';
 import type { Layout } from './layout.ts';
 
+/** What the store may hold; `null` for no limit. */
 export interface EvictionLimits {
   /** Held bytes above which files go, least recently used first. */
   readonly maxSizeBytes: number;

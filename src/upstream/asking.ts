@@ -18,6 +18,7 @@ export interface Reply extends TransportResponse {
   readonly url: URL;
 }
 
+/** How often and how patiently an upstream is asked. */
 export interface AskingOptions {
   readonly transport: Transport;
   readonly credentials: Credentials;

@@ -7,6 +7,7 @@ import type { Trust } from './trust.ts';
 /** Opens one connection: TCP, and TLS for https. */
 export type Connector = (options: buildConnector.Options) => Promise<Socket>;
 
+/** How connections to upstreams are made. */
 export interface ConnectorOptions {
   /** For TCP and TLS together, and again for each step through a proxy. */
   readonly connectTimeoutMs: number;

@@ -38,6 +38,7 @@ export function parseNetrc(text: string): ReadonlyMap<string, Login> {
   return machines;
 }
 
+/** Where the credentials of an upstream may come from. */
 export interface CredentialsOptions {
   /** The only origin that `login` is ever sent to. */
   readonly indexUrl: URL;

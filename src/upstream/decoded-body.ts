@@ -10,6 +10,7 @@ export const ACCEPTED_CODINGS = 'gzip, br';
 /** Below this, even a page of nothing but spaces is no bomb. */
 const RATIO_FREE_BYTES = 1024 * 1024;
 
+/** How far a content-coding may expand what was received. */
 export interface DecodingOptions {
   /** `Content-Encoding` as sent. */
   readonly coding: string | undefined;

@@ -16,6 +16,7 @@ import { checkedRange, lengthBeyondEnd, rangeHeaderFor } from './content-range.t
 import { ACCEPTED_CODINGS, readDecoded } from './decoded-body.ts';
 import { isAbsent, statusFailure } from './statuses.ts';
 
+/** How files are asked for. */
 export interface FileClientOptions {
   readonly ask: Ask;
   readonly clock: Clock;

@@ -76,6 +76,7 @@ export interface FileHosts {
   allows(url: URL): boolean;
 }
 
+/** What decides which hosts may be asked for the files of an upstream. */
 export interface FileHostsOptions {
   /** The index URL. Its host is always allowed. */
   readonly indexUrl: URL;

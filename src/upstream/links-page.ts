@@ -7,12 +7,14 @@ import type { PageClient, RawAnswer, RawPage } from './page-client.ts';
 /** How long one answer serves all projects when the upstream does not say. */
 const DEFAULT_MEMO_MS = 60_000;
 
+/** Where a page of links lies, and who asks for it. */
 export interface LinksPageOptions {
   readonly url: URL;
   readonly pages: PageClient;
   readonly clock: Clock;
 }
 
+/** What a page of links is asked with. */
 export interface LinksPageAsking {
   readonly noCache: boolean;
   readonly signal?: AbortSignal | undefined;

@@ -48,6 +48,7 @@ export interface RawPage {
 /** What comes of asking for a page. */
 export type RawAnswer = RawPage | UnchangedPage | { readonly kind: 'absent' };
 
+/** How pages are asked for, and how much of one is read. */
 export interface PageClientOptions {
   readonly ask: Ask;
   readonly clock: Clock;
@@ -67,6 +68,7 @@ export interface PageClientOptions {
   readonly onReceived: (bytes: number) => void;
 }
 
+/** Which page is wanted, and what of it is known already. */
 export interface PageRequest {
   readonly url: URL;
   readonly validators: PageValidators | null;

@@ -38,6 +38,7 @@ export interface ReachabilityTimings {
   readonly longestPauseMs: number;
 }
 
+/** Two failures to connect over five seconds cut off; then one probe at a time. */
 export const DEFAULT_REACHABILITY_TIMINGS: ReachabilityTimings = {
   cutOffAfterMs: 5_000,
   probeAfterMs: 1_000,
@@ -45,6 +46,7 @@ export const DEFAULT_REACHABILITY_TIMINGS: ReachabilityTimings = {
   longestPauseMs: 30_000,
 };
 
+/** What a breaker watches and whom it tells. */
 export interface BreakerOptions {
   /** Named in errors: the host, without secrets. */
   readonly label: string;

@@ -3,6 +3,7 @@ import { UpstreamUnavailableError, UpstreamUnreachableError } from '../core/erro
 import { backoffMs, sleep } from '../core/sleep.ts';
 import { PauseAskedError } from './statuses.ts';
 
+/** How often, and after which waits, something is tried again. */
 export interface RetryOptions {
   /** Attempts after the first. */
   readonly retries: number;

@@ -19,6 +19,7 @@ import type { EnvironmentRecord, Proxies, Proxy } from './proxies.ts';
 import { transportFailure } from './transport-failures.ts';
 import { createTrust } from './trust.ts';
 
+/** The limits, routes and names with which upstreams are asked. */
 export interface TransportOptions {
   /** TCP and TLS together; default 3 s. */
   readonly connectTimeoutMs?: number;
@@ -41,6 +42,7 @@ export interface TransportOptions {
   readonly log?: Logger;
 }
 
+/** One request to an upstream. */
 export interface TransportRequest {
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
@@ -63,6 +65,7 @@ export interface TransportResponse {
   cancel(): void;
 }
 
+/** The only way to the network: connections, proxies, trust and redirects are decided here. */
 export interface Transport {
   /**
    * Sends one request.

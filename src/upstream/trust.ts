@@ -18,6 +18,7 @@ const BUNDLE_VARIABLES: readonly string[] = [
 /** A folder of certificates has some hundreds of files; more is a mistake such as `/`. */
 const MOST_FILES_IN_FOLDER = 2000;
 
+/** Where certificates of authorities are looked for. */
 export interface TrustOptions {
   /** A PEM bundle from the configuration. */
   readonly caFile: string | null;

@@ -92,6 +92,7 @@ export interface UpstreamEnvironment {
   readonly log: Logger;
 }
 
+/** What is known of a page that is asked for. */
 export interface FetchPageOptions {
   readonly signal?: AbortSignal;
   /** Ask caches on the way to look again (`Cache-Control: no-cache`). */

@@ -11,6 +11,7 @@ export interface ByteSource {
   open(request: SourceRequest): Promise<SourceAnswer>;
 }
 
+/** Which bytes a fill asks its source for. */
 export interface SourceRequest {
   /** First byte wanted. */
   readonly offset: number;
@@ -21,6 +22,7 @@ export interface SourceRequest {
   readonly signal: AbortSignal;
 }
 
+/** What a source has: the bytes, from where, and what they belong to. */
 export interface SourceAnswer {
   /** `whole`: from byte 0 whatever was asked; `part`: from `offset`; `beyond-end`: nothing at or after `offset`. */
   readonly kind: 'whole' | 'part' | 'beyond-end';
