@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { BuiltImage } from './build-image.ts';
 import { originsOf, setImageStage } from './image-stage.ts';
-import { skipImages } from './image-tools.ts';
+import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
 

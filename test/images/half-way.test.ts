@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
 import { makeTempFolder } from '../support/temp-folder.ts';
-import { BASE_TARBALL, OUR_ELEMENTS, dibRunParts, skipImages } from './image-tools.ts';
+import { BASE_TARBALL, OUR_ELEMENTS, dibRunParts } from './image-tools.ts';
+import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
 

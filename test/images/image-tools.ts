@@ -45,8 +45,8 @@ export async function dibRunParts(): Promise<string> {
   return join(stdout.trim(), 'dib-run-parts');
 }
 
-/** What diskimage-builder and the tests call, by Debian package. */
-const PROGRAMS: Readonly<Record<string, string>> = {
+/** What diskimage-builder and the tests call → its Debian package; .ci/run installs them. */
+export const PROGRAMS: Readonly<Record<string, string>> = {
   sudo: 'sudo',
   'qemu-img': 'qemu-utils',
   kpartx: 'kpartx',
@@ -75,18 +75,6 @@ export function missingForImages(): string | undefined {
 function isInPath(program: string): boolean {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   return [...folders, '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, program)));
-}
-
-/**
- * Whether to skip the image tests, and why; says so in their title.
- *
- * @throws Error instead, where `IMAGES_REQUIRED` says that they must run
- */
-export function skipImages(): { readonly isSkipped: boolean; readonly why: string } {
-  const missing = missingForImages();
-  if (missing === undefined) return { isSkipped: false, why: '' };
-  if ((process.env['IMAGES_REQUIRED'] ?? '') !== '') throw new Error(missing);
-  return { isSkipped: true, why: ` (skipped: ${missing})` };
 }
 
 /** Makes what is missing; the only step that needs a network (a package index and a Debian mirror). */

@@ -5,7 +5,7 @@ import { writeWheel } from '../support/wheel-writer.ts';
 import type { BuiltImage } from './build-image.ts';
 import { startFront } from './front.ts';
 import { fillMirror, makeOverlay, originsOf, setImageStage } from './image-stage.ts';
-import { skipImages } from './image-tools.ts';
+import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
 

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
 import type { CommandResult } from '../support/run-command.ts';
 import { fillMirror, setImageStage } from './image-stage.ts';
-import { BASE_TARBALL, skipImages } from './image-tools.ts';
+import { BASE_TARBALL } from './image-tools.ts';
+import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
 

@@ -4,7 +4,7 @@ import { makePrivateAuthority } from '../support/private-authority.ts';
 import { runCommand } from '../support/run-command.ts';
 import { startFront } from './front.ts';
 import { makeOverlay, originsOf, setImageStage } from './image-stage.ts';
-import { skipImages } from './image-tools.ts';
+import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
 

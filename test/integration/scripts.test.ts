@@ -89,10 +89,14 @@ describe('scripts/ready.mjs', () => {
 });
 
 describe('scripts/test-count.mjs', () => {
-  async function count(results: unknown, exitStatus: number): Promise<string> {
+  async function run(results: unknown, exitStatus: number): Promise<CommandResult> {
     await write('results.json', results);
     const args = [join(ROOT, 'scripts/test-count.mjs'), join(folder.path, 'results.json')];
-    return (await runCommand(process.execPath, [...args, String(exitStatus)])).stdout;
+    return runCommand(process.execPath, [...args, String(exitStatus)]);
+  }
+
+  async function count(results: unknown, exitStatus: number): Promise<string> {
+    return (await run(results, exitStatus)).stdout;
   }
 
   const passed = { status: 'passed' };
@@ -118,5 +122,21 @@ describe('scripts/test-count.mjs', () => {
     expect(await count({ testResults }, 1)).toBe('1 passed, 1 failed\n');
     expect(await count({ testResults: [] }, 0)).toBe('0 passed, 1 failed\n');
     expect(await count('no JSON', 0)).toBe('0 passed, 1 failed\n');
+  });
+
+  it('says why a suite was skipped, and takes no suite for skipped that does not say it', async () => {
+    const skipped = { status: 'skipped', ancestorTitles: ['images (skipped: no root (sudo))'] };
+    const absent = { status: 'pending', title: 'pip is not here: no Python', ancestorTitles: [] };
+    const silent = { status: 'skipped', title: 'works', ancestorTitles: ['images'] };
+    const of = (...assertionResults: unknown[]): unknown => ({
+      testResults: [{ status: 'passed', assertionResults }],
+    });
+    expect(await run(of(skipped, skipped, absent), 0)).toEqual({
+      code: 0,
+      stdout: '0 passed, 0 failed\n',
+      stderr: 'skipped 2: no root (sudo)\nskipped 1: no Python\n',
+    });
+    expect(await count(of(skipped, silent), 0)).toBe('0 passed, 1 failed\n');
+    expect(await count(of(skipped), 1)).toBe('0 passed, 1 failed\n');
   });
 });
