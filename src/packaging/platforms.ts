@@ -21,7 +21,7 @@ const LEGACY_TAG_OF: ReadonlyMap<number, string> = new Map(
  * `macosx_12_0_arm64` macOS 12 on Apple's processors, `win_amd64` Windows. Anything else stands for itself.
  */
 export function platformTags(platform: string): readonly string[] {
-  const tag = platform.toLowerCase().replace(/[-. ]/g, '_');
+  const tag = normalizedPlatform(platform);
   const glibc = /^manylinux_2_(\d+)_(\w+)$/.exec(tag);
   if (glibc !== null) return glibcTags(Number(glibc[1]), glibc[2] ?? '');
   const legacy = /^(manylinux(?:1|2010|2014))_(\w+)$/.exec(tag);
@@ -31,6 +31,11 @@ export function platformTags(platform: string): readonly string[] {
   const mac = /^macosx_(\d+)_(\d+)_(\w+)$/.exec(tag);
   if (mac !== null) return macTags([Number(mac[1]), Number(mac[2])], mac[3] ?? '');
   return [tag];
+}
+
+/** A platform tag in lower case, with `_` for what may not stand in a tag (PEP 425). */
+export function normalizedPlatform(platform: string): string {
+  return platform.toLowerCase().replace(/[-. ]/g, '_');
 }
 
 /** PEP 600, PEP 656: `linux_<arch>` first, then every older C library. */

@@ -18,7 +18,7 @@ interface PythonClients {
 }
 
 /** The clients; `ensurePythonClients` has made them. */
-const pythonClients: PythonClients = {
+export const pythonClients: PythonClients = {
   python: join(CLIENTS_FOLDER, 'current', 'bin', 'python'),
   uv: join(CLIENTS_FOLDER, 'current', 'bin', 'uv'),
 };

@@ -14,10 +14,12 @@ const LAYERS: Readonly<Record<string, number>> = {
   upstream: 3,
   store: 3,
   repository: 4,
+  resolver: 4,
   service: 5,
   bundle: 5,
   build: 5,
   mirror: 5,
+  prefetch: 5,
   server: 6,
   cli: 8,
 };
@@ -45,6 +47,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   htmlparser2: ['simple'],
   '@renovatebot/pep440': ['packaging'],
   yauzl: ['packaging'],
+  'smol-toml': ['packaging'],
   yaml: ['config'],
   zod: ['config'],
   'fastest-levenshtein': ['config'],
@@ -52,7 +55,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'cli-progress': ['cli'],
   pino: ['core/logger.ts'],
   'pino-pretty': ['core/logger.ts'],
-  'node:child_process': ['service', 'bundle', 'build', 'mirror', 'cli/pager.ts'],
+  'node:child_process': ['service', 'bundle', 'build', 'mirror', 'resolver', 'cli/pager.ts'],
 };
 
 /** `import … from 'x'`, `export … from 'x'`, `import 'x'` and `import('x')`. */

@@ -1,0 +1,133 @@
+import { NotFoundError, StorageError } from '../core/errors.ts';
+import { upstreamOfPath } from '../store/mirror-path.ts';
+import type { Store } from '../store/store.ts';
+import type { Repository, RequestContext } from './repository.ts';
+
+/** Files that are fetched at a time unless the caller says otherwise. */
+const FETCHES_AT_A_TIME = 8;
+
+/** One file of a set. */
+export interface WantedFile {
+  /** Its mirror path, as a page gives it (`ServedProject.pathOf`). */
+  readonly path: string;
+  readonly filename: string;
+  /** In bytes; `null` when its index does not say. Only the order of the fetches depends on it. */
+  readonly sizeBytes: number | null;
+}
+
+/** What became of one file. */
+export interface SetFile {
+  readonly path: string;
+  readonly filename: string;
+  /** `held`: it was here before; `fetched`: it is here now. */
+  readonly outcome: 'held' | 'fetched' | 'failed';
+  /** Length of the file when it was fetched, 0 otherwise. */
+  readonly bytes: number;
+  /** Why it failed, `null` otherwise. */
+  readonly error: unknown;
+}
+
+/** How a set is fetched. */
+export interface FetchSetOptions {
+  readonly atATime?: number;
+  readonly signal: AbortSignal;
+  /** Called for every piece that arrives, with its length in bytes. */
+  readonly onBytes?: (bytes: number) => void;
+  /** Called when a file's fate is known. */
+  readonly onFile?: (file: SetFile) => void;
+}
+
+/**
+ * Fetches files into the store as a client's requests would: each at most once, whoever else asks for it;
+ * what a killed run has left is resumed; every digest is checked. Core metadata of every wheel is kept as
+ * well, so that resolvers work without a network. Never throws for a single file; after the signal no
+ * new fetch begins, and what was not begun fails with the signal's reason.
+ */
+export async function fetchSet(
+  mirror: { readonly repository: Repository; readonly store: Store },
+  files: readonly WantedFile[],
+  options: FetchSetOptions,
+): Promise<SetFile[]> {
+  const results = new Map<string, SetFile>();
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  // The largest first: a huge file that begins last would be waited for alone.
+  const queue = [...byPath.values()].toSorted((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0));
+  const worker = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const result = await fetchWithMetadata(mirror, file, options);
+      results.set(file.path, result);
+      options.onFile?.(result);
+    }
+  };
+  const workers = Math.max(1, Math.min(options.atATime ?? FETCHES_AT_A_TIME, byPath.size));
+  await Promise.all(Array.from({ length: workers }, worker));
+  return [...byPath.keys()].flatMap((path) => results.get(path) ?? []);
+}
+
+async function fetchWithMetadata(
+  mirror: { readonly repository: Repository; readonly store: Store },
+  { path, filename }: WantedFile,
+  options: FetchSetOptions,
+): Promise<SetFile> {
+  const failed = (error: unknown): SetFile => ({
+    path,
+    filename,
+    outcome: 'failed',
+    bytes: 0,
+    error,
+  });
+  if (options.signal.aborted) return failed(options.signal.reason);
+  try {
+    const bytes = await fetchOne(mirror, path, options);
+    if (filename.endsWith('.whl')) await keepMetadata(mirror, path, options);
+    const outcome = bytes === null ? 'held' : 'fetched';
+    return { path, filename, outcome, bytes: bytes ?? 0, error: null };
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** The bytes that came, or `null` when the file was held. */
+async function fetchOne(
+  { repository, store }: { readonly repository: Repository; readonly store: Store },
+  path: string,
+  options: FetchSetOptions,
+): Promise<number | null> {
+  const { onBytes } = options;
+  // One of its own, so that listeners do not gather on the caller's.
+  const signal = AbortSignal.any([options.signal]);
+  const context: RequestContext = { signal, networkMode: 'normal' };
+  const source = await repository.file(path, context);
+  if (source.origin === 'hit') {
+    await source.close();
+    return null;
+  }
+  const { body } = await source.open(null, { signal });
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    onBytes?.(piece.length);
+  }
+  // The row, which is the commit, comes just after the last byte.
+  const upstream = upstreamOfPath(path) ?? '';
+  await store.fills.find(upstream, path)?.done;
+  if (store.catalog.findFile(upstream, path) === undefined) {
+    throw new StorageError(`${path} came, but could not be kept.`, {
+      hint: 'The disk is full, or cache.reserve leaves no room.',
+    });
+  }
+  return bytes;
+}
+
+/** Wheels without readable core metadata are installed all the same. */
+async function keepMetadata(
+  mirror: { readonly repository: Repository; readonly store: Store },
+  path: string,
+  { signal }: FetchSetOptions,
+): Promise<void> {
+  try {
+    await fetchOne(mirror, `${path}.metadata`, { signal });
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+  }
+}

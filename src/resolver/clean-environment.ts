@@ -1,0 +1,34 @@
+/** Names of settings that would lead a Python tool elsewhere, or change what it does. */
+const SETTINGS: RegExp =
+  /^(?:PIP_|UV_|POETRY_|PDM_|PIPENV_|XDG_|PYTHON|VIRTUAL_ENV|CONDA|__PYVENV|NETRC$|(?:https?|all|no|ftp)_proxy$)/i;
+
+/**
+ * The environment for a Python tool that is to ask nobody but our mirror on this machine: the caller's
+ * without its settings for pip, uv and Python and without proxies; with a home of its own.
+ *
+ * @param homeDir an existing folder that may be written
+ */
+export function cleanEnvironment(
+  variables: Readonly<Record<string, string | undefined>>,
+  homeDir: string,
+): Record<string, string> {
+  const kept = Object.entries(variables).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !SETTINGS.test(entry[0]),
+  );
+  return {
+    ...Object.fromEntries(kept),
+    HOME: homeDir,
+    USERPROFILE: homeDir,
+    NETRC: '/dev/null',
+    PIP_CONFIG_FILE: '/dev/null',
+    PIP_NO_INPUT: '1',
+    PIP_DISABLE_PIP_VERSION_CHECK: '1',
+    UV_NO_CONFIG: '1',
+    UV_PYTHON_DOWNLOADS: 'never',
+    UV_NO_PROGRESS: '1',
+    UV_CACHE_DIR: `${homeDir}/uv-cache`,
+    PIP_CACHE_DIR: `${homeDir}/pip-cache`,
+    NO_COLOR: '1',
+    LC_ALL: 'C.UTF-8',
+  };
+}
