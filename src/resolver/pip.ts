@@ -4,8 +4,8 @@ import { parseInterpreter } from '../packaging/environment.ts';
 import { parseProjectName } from '../packaging/names.ts';
 import { platformTags } from '../packaging/platforms.ts';
 import { runChild } from './child.ts';
-import { UnresolvableError } from './resolver.ts';
-import type { DirectReference, Pin, Resolution, ResolveRequest, Workplace } from './resolver.ts';
+import { UnresolvableError } from './resolution.ts';
+import type { DirectReference, Pin, Resolution, ResolveRequest, Workplace } from './resolution.ts';
 import type { ResolverTool } from './tools.ts';
 
 /** What of pip's installation report is read (its version 1). */

@@ -2,8 +2,8 @@ import { ConfigurationError } from '../core/errors.ts';
 import { parseInterpreter } from '../packaging/environment.ts';
 import { parseProjectName } from '../packaging/names.ts';
 import { runChild } from './child.ts';
-import { UnresolvableError } from './resolver.ts';
-import type { DirectReference, Pin, Resolution, ResolveRequest, Workplace } from './resolver.ts';
+import { UnresolvableError } from './resolution.ts';
+import type { DirectReference, Pin, Resolution, ResolveRequest, Workplace } from './resolution.ts';
 import type { ResolverTool } from './tools.ts';
 import { uvPlatform } from './uv-platform.ts';
 
