@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Agent, get } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 export interface DownloadOptions {
   readonly headers?: Readonly<Record<string, string>>;
@@ -8,6 +8,10 @@ export interface DownloadOptions {
   readonly quitAfterBytes?: number;
   /** Read no faster than this. */
   readonly bytesPerSecond?: number;
+  /** Keeps connections; without one, each download has its own. */
+  readonly agent?: Agent;
+  /** Hands over the body at its end, complete or not. */
+  readonly onBody?: (body: Buffer) => void;
 }
 
 /** How one download fared. */
@@ -18,6 +22,8 @@ export interface Download {
   readonly isComplete: boolean;
   /** The `Cache-Status` of the answer (RFC 9211); empty when there was none. */
   readonly cacheStatus: string;
+  /** Of the answer; empty when there was none. */
+  readonly headers: IncomingHttpHeaders;
   readonly sha256: string;
   readonly bytes: number;
   readonly firstByteMs: number;
@@ -34,16 +40,22 @@ export function download(url: string, options: DownloadOptions = {}): Promise<Do
   const startedAt = performance.now();
   return new Promise((resolve) => {
     const seen = new Watch(startedAt);
-    const end = (status: number, isComplete: boolean, cacheStatus = ''): void =>
-      resolve(seen.result(status, isComplete, cacheStatus));
-    const request = get(url, { agent, headers: options.headers ?? {} }, (response) => {
+    const chunks: Buffer[] | null = options.onBody === undefined ? null : [];
+    const end = (status: number, isComplete: boolean, headers: IncomingHttpHeaders = {}): void => {
+      if (chunks !== null) options.onBody?.(Buffer.concat(chunks));
+      resolve(seen.result(status, isComplete, headers));
+    };
+    const asked = { agent: options.agent ?? agent, headers: options.headers ?? {} };
+    const request = get(url, asked, (response) => {
       response.on('data', (chunk: Buffer) => {
         seen.chunk(chunk);
+        chunks?.push(chunk);
         if (seen.bytes >= (options.quitAfterBytes ?? Infinity)) request.destroy();
         else slowDown(response, chunk.length, options.bytesPerSecond);
       });
-      const cacheStatus = String(response.headers['cache-status'] ?? '');
-      response.on('close', () => end(response.statusCode ?? 0, response.complete, cacheStatus));
+      response.on('close', () =>
+        end(response.statusCode ?? 0, response.complete, response.headers),
+      );
       response.on('error', () => {});
     });
     request.on('error', () => end(0, false));
@@ -77,11 +89,12 @@ class Watch {
     this.#hash.update(chunk);
   }
 
-  result(status: number, isComplete: boolean, cacheStatus: string): Download {
+  result(status: number, isComplete: boolean, headers: IncomingHttpHeaders): Download {
     return {
       status,
       isComplete,
-      cacheStatus,
+      cacheStatus: String(headers['cache-status'] ?? ''),
+      headers,
       sha256: this.#hash.digest('hex'),
       bytes: this.bytes,
       firstByteMs: this.#firstByteMs,

@@ -65,3 +65,18 @@ export function letItRain(upstream: FakeUpstream): void {
   ];
   for (const [share, fault] of faults) upstream.fault(new Sometimes('packages', share), fault);
 }
+
+/** Half a percent each of errors, cuts, flipped bits, stalls and pages that fail; a tenth slow. */
+export function drizzle(upstream: FakeUpstream): void {
+  const faults: [where: string, share: number, fault: Fault][] = [
+    ['packages', 0.1, { bytesPerSecond: 2_000_000 }],
+    ['packages', 0.005, { status: 500 }],
+    ['packages', 0.005, { cutAfter: 50_000 }],
+    ['packages', 0.005, { cutAfter: 900, cutWith: 'chunked' }],
+    ['packages', 0.005, { flipByteAt: 500 }],
+    ['packages', 0.005, { flipByteAt: 200_000 }],
+    ['packages', 0.005, { stallAfter: 50_000 }],
+    ['simple', 0.005, { status: 503 }],
+  ];
+  for (const [where, share, fault] of faults) upstream.fault(new Sometimes(where, share), fault);
+}
