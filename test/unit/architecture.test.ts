@@ -47,6 +47,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   htmlparser2: ['simple'],
   '@renovatebot/pep440': ['packaging'],
   yauzl: ['packaging'],
+  tar: ['packaging'],
   'smol-toml': ['packaging'],
   yaml: ['config'],
   zod: ['config'],
