@@ -1,7 +1,6 @@
 import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { download } from '../support/download.ts';
-import type { Download } from '../support/download.ts';
 import type { TargetFile } from './bad-weather.ts';
 import { Verdict } from './verdict.ts';
 import type { Counts } from './verdict.ts';
@@ -103,9 +102,9 @@ export class MixedLoad {
       case 'same page':
         return await this.#askPage(target.project, kind === 'same page');
       case 'unknown page':
-        return await this.#askUnknown();
+        return await this.#askPlainly(`${origin()}/simple/nobody-${this.#unknown++}/`);
       case 'health':
-        return this.#verdict.plain(await this.#kept(`${origin()}/-/health`));
+        return await this.#askPlainly(`${origin()}/-/health`);
       case 'file':
         return this.#verdict.file(target, url, await download(url), null);
       case 'slow file':
@@ -115,7 +114,7 @@ export class MixedLoad {
           await download(url, { bytesPerSecond: 300_000 }),
         );
       case 'quitter':
-        return this.#verdict.quitter(await download(url, { quitAfterBytes: length / 3 }));
+        return this.#verdict.quitter(url, await download(url, { quitAfterBytes: length / 3 }));
       case 'range': {
         const start = Math.floor(Math.random() * length);
         const last = Math.min(length - 1, start + Math.floor(Math.random() * length));
@@ -138,12 +137,7 @@ export class MixedLoad {
     this.#verdict.page(project, url, answer, text);
   }
 
-  async #askUnknown(): Promise<void> {
-    const url = `${this.#options.origin()}/simple/nobody-${this.#unknown++}/`;
-    this.#verdict.plain(await this.#kept(url));
-  }
-
-  #kept(url: string): Promise<Download> {
-    return download(url, { agent: this.#agent });
+  async #askPlainly(url: string): Promise<void> {
+    this.#verdict.plain(url, await download(url, { agent: this.#agent }));
   }
 }

@@ -34,7 +34,7 @@ async function askOnce(url: string, target: TargetFile, verdict: Verdict): Promi
     const answer = await download(url, { headers, onBody });
     verdict.file(target, url, answer, { start, last }, body);
   } else if (dice < 0.35) {
-    verdict.quitter(await download(url, { quitAfterBytes: length / 3 }));
+    verdict.quitter(url, await download(url, { quitAfterBytes: length / 3 }));
   } else if (dice < 0.45) {
     verdict.slowFile(target, url, await download(url, { bytesPerSecond: 1_000_000 }));
   } else verdict.file(target, url, await download(url, { onBody }), null, body);

@@ -26,6 +26,7 @@ export interface Counts {
   readonly statuses: Record<string, number>;
   /** Requests without a byte for 10 s: must stay 0. */
   stuck: number;
+  readonly stuckRequests: StuckRequest[];
   longestWaitMs: number;
 }
 
@@ -41,6 +42,21 @@ export interface Corruption {
   readonly firstByteMs: number;
   readonly totalMs: number;
   readonly difference: string;
+  /** What the servers logged about the file. */
+  readonly words: string[];
+}
+
+/** One request that waited too long. */
+export interface StuckRequest {
+  readonly at: string;
+  readonly url: string;
+  readonly status: number;
+  readonly cacheStatus: string;
+  readonly isComplete: boolean;
+  readonly bytes: number;
+  readonly firstByteMs: number;
+  readonly longestGapMs: number;
+  readonly totalMs: number;
   /** What the servers logged about the file. */
   readonly words: string[];
 }
@@ -67,6 +83,7 @@ export class Verdict {
     quit: 0,
     statuses: {},
     stuck: 0,
+    stuckRequests: [],
     longestWaitMs: 0,
   };
 
@@ -83,7 +100,7 @@ export class Verdict {
     part: AskedPart | null,
     body?: Buffer,
   ): void {
-    this.#waited(answer, answer.longestGapMs);
+    this.#waited(url, answer);
     if (!this.#isCompleteBody(answer, 'broken')) return;
     const isPart = answer.status === 206 && part !== null;
     const expected = isPart ? target.content.subarray(part.start, part.last + 1) : target.content;
@@ -100,30 +117,51 @@ export class Verdict {
   }
 
   /** Of a client that leaves early; a small file was there before it could. */
-  quitter(answer: Download): void {
-    this.#waited(answer, answer.longestGapMs);
+  quitter(url: string, answer: Download): void {
+    this.#waited(url, answer);
     this.#isCompleteBody(answer, 'quit');
   }
 
   /** A JSON page. */
   page(project: string, url: string, answer: Download, text: string): void {
-    this.#waited(answer, answer.longestGapMs);
+    this.#waited(url, answer);
     if (!this.#isCompleteBody(answer, 'broken')) return;
     if (isPageOf(project, text)) this.counts.good++;
     else this.#corrupt(url, Buffer.alloc(0), answer, null, Buffer.from(text));
   }
 
   /** An answer of which only the status counts. */
-  plain(answer: Download): void {
-    this.#waited(answer, answer.longestGapMs);
+  plain(url: string, answer: Download): void {
+    this.#waited(url, answer);
     if (this.#isCompleteBody(answer, 'broken')) this.counts.good++;
   }
 
-  #waited(answer: Download, longestGapMs: number): void {
-    const firstMs = Number.isNaN(answer.firstByteMs) ? answer.totalMs : answer.firstByteMs;
+  #waited(url: string, answer: Download): void {
+    const { status, cacheStatus, isComplete, bytes, firstByteMs, longestGapMs, totalMs } = answer;
+    const firstMs = Number.isNaN(firstByteMs) ? totalMs : firstByteMs;
     const waitMs = Math.max(firstMs, longestGapMs);
     this.counts.longestWaitMs = Math.max(this.counts.longestWaitMs, waitMs);
-    if (waitMs > STUCK_AFTER_MS) this.counts.stuck++;
+    if (waitMs <= STUCK_AFTER_MS) return;
+    this.counts.stuck++;
+    const words = this.#wordsOn(url);
+    const at = new Date().toISOString();
+    const times = { firstByteMs, longestGapMs, totalMs };
+    this.counts.stuckRequests.push({
+      at,
+      url,
+      status,
+      cacheStatus,
+      isComplete,
+      bytes,
+      ...times,
+      words,
+    });
+  }
+
+  #wordsOn(url: string): string[] {
+    const words: string[] = [];
+    setTimeout(() => words.push(...this.#explain(url)), WORDS_AFTER_MS);
+    return words;
   }
 
   #isCompleteBody({ status, isComplete }: Download, otherwise: 'broken' | 'quit'): boolean {
@@ -143,8 +181,6 @@ export class Verdict {
     body: Buffer | undefined,
   ): void {
     this.counts.corrupt++;
-    const words: string[] = [];
-    setTimeout(() => words.push(...this.#explain(url)), WORDS_AFTER_MS);
     this.counts.corruptions.push({
       at: new Date().toISOString(),
       url,
@@ -156,7 +192,7 @@ export class Verdict {
       firstByteMs: answer.firstByteMs,
       totalMs: answer.totalMs,
       difference: body === undefined ? 'not kept' : differenceOf(body, expected),
-      words,
+      words: this.#wordsOn(url),
     });
   }
 }
