@@ -4,9 +4,7 @@ import { asksForOffline, dibEnvironment } from '../build/dib-environment.ts';
 import { startBuild } from '../build/run-build.ts';
 import { servedBetween } from '../build/served-files.ts';
 import type { ServedFiles } from '../build/served-files.ts';
-import { createMirror, serveMirror } from '../compose.ts';
-import type { Environment, Mirror } from '../compose.ts';
-import type { Config, ListenAddress } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { elementsPath } from '../paths.ts';
@@ -14,28 +12,17 @@ import type { Statistics } from '../repository/statistics.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag, addUpstreamFlags } from './flags.ts';
 import { formatBytes } from './format.ts';
+import { mirrorAtWork } from './mirror-at-work.ts';
+import type { MirrorAtWork } from './mirror-at-work.ts';
 import { environmentOf } from './serve.ts';
 import { printJson } from './verb.ts';
 import type { Io, Verb, VerbContext } from './verb.ts';
-
-/** Where a build finds the mirror, whoever runs it. */
-interface MirrorAtWork {
-  /** `http://127.0.0.1:3141/simple/`. */
-  readonly indexUrl: string;
-  /** Whether it was running before. */
-  readonly isFound: boolean;
-  readonly statistics: () => Promise<Statistics>;
-  readonly close: () => Promise<void>;
-}
 
 /** Counters that stand still for so long are final: they lag behind the client that has read its answer. */
 const SETTLED_MS = 200;
 
 /** Other clients of a server may never pause. */
 const LOOKS_AT_COUNTERS = 10;
-
-/** Answers under way get so long when the build is over. */
-const STOP_GRACE_MS = 2_000;
 
 /** `wheelcellar dib -- disk-image-create …`: one image build through the mirror. */
 export const verb: Verb = {
@@ -78,90 +65,6 @@ function settingsOf({ config, configInput, io }: VerbContext, isOffline: boolean
     : config();
   const isChosen = (io.env['WHEELCELLAR_LOG_LEVEL'] ?? '') !== '' || settings.log.level !== 'info';
   return isChosen ? settings : { ...settings, log: { ...settings.log, level: 'warn' } };
-}
-
-/** A server that runs on the folder and asks what we would ask, or one of our own. */
-async function mirrorAtWork(settings: Config, env: Environment): Promise<MirrorAtWork> {
-  const mirror = await createMirror(settings, env);
-  try {
-    const found = await findServer(mirror, settings);
-    if (found === undefined) return await startServer(mirror, settings, env);
-    await mirror.close(0);
-    return found;
-  } catch (error) {
-    await mirror.close(0);
-    throw error;
-  }
-}
-
-async function findServer(mirror: Mirror, settings: Config): Promise<MirrorAtWork | undefined> {
-  for (const { origin, base } of mirror.store.runningServers()) {
-    const root = `${loopbackOf(origin)}${base}`;
-    const statistics = await askStatistics(root).catch(() => undefined);
-    if (statistics === undefined || !isAsWanted(statistics, settings)) continue;
-    return {
-      indexUrl: `${root}/simple/`,
-      isFound: true,
-      statistics: () => askStatistics(root),
-      close: async () => {},
-    };
-  }
-  return undefined;
-}
-
-/** Offline when that is wanted, and the same upstreams in the same order. */
-function isAsWanted(statistics: Statistics, settings: Config): boolean {
-  if ((statistics.mode === 'offline') !== settings.offline) return false;
-  const urls = statistics.upstreams.map(({ url }) => url);
-  return urls.join('\n') === settings.upstreams.map(({ url }) => url).join('\n');
-}
-
-async function askStatistics(root: string): Promise<Statistics> {
-  const answer = await fetch(`${root}/-/stats`, { signal: AbortSignal.timeout(5_000) });
-  return (await answer.json()) as Statistics;
-}
-
-/** An address that stands for all of them is no address to ask. */
-function loopbackOf(origin: string): string {
-  return origin.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-}
-
-async function startServer(
-  mirror: Mirror,
-  settings: Config,
-  env: Environment,
-): Promise<MirrorAtWork> {
-  const server = await listenNear(mirror, settings, env);
-  const base = settings.basePath === '/' ? '' : settings.basePath;
-  return {
-    indexUrl: `${server.origins[0] ?? ''}${base}/simple/`,
-    isFound: false,
-    statistics: async () => mirror.statistics(),
-    close: async () => {
-      await Promise.all([server.close(STOP_GRACE_MS), mirror.close(STOP_GRACE_MS)]);
-    },
-  };
-}
-
-/**
- * The same address each time if it is free: pip finds wheels that it has built by the URL of their source.
- * Loopback only, since a build of an image is no reason to serve others.
- */
-async function listenNear(
-  mirror: Mirror,
-  settings: Config,
-  env: Environment,
-): ReturnType<typeof serveMirror> {
-  const on = (port: number): Config => {
-    const listen: ListenAddress[] = [{ host: '127.0.0.1', port }];
-    return { ...settings, listen, unix: null };
-  };
-  try {
-    return await serveMirror(mirror, on(settings.listen[0]?.port ?? 0), env);
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    return serveMirror(mirror, on(0), env);
-  }
 }
 
 async function settledStatistics(mirror: MirrorAtWork): Promise<Statistics> {
