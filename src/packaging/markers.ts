@@ -26,6 +26,13 @@ export interface MarkerContext {
   readonly environment: MarkerEnvironment;
   /** The extra that is asked for, normalized (PEP 685); empty for none. */
   readonly extra: string;
+  /** In lock files, which are decided for all that is asked for at once (PEP 751), in place of `extra`. */
+  readonly lock?: {
+    /** Normalized (PEP 685). */
+    readonly extras: ReadonlySet<string>;
+    /** Normalized as extras are (PEP 735). */
+    readonly groups: ReadonlySet<string>;
+  };
 }
 
 /** Longer markers are not read: they come from upstream. */
@@ -57,6 +64,7 @@ const OLD_SPELLINGS: Readonly<Record<string, string>> = {
   'platform.python_implementation': 'platform_python_implementation',
   python_implementation: 'platform_python_implementation',
 };
+const LOCK_VARIABLES: ReadonlySet<string> = new Set(['extra', 'extras', 'dependency_groups']);
 /** Their values are compared as versions where the other side is one. */
 const VERSION_VARIABLES: ReadonlySet<string> = new Set([
   'implementation_version',
@@ -196,6 +204,8 @@ function compare(
 ): boolean | undefined {
   const variable = left.kind === 'variable' ? left : right;
   if (variable.kind === 'text') return undefined;
+  if (context.lock !== undefined && LOCK_VARIABLES.has(variable.value))
+    return compareSets(left, op, right, context.lock);
   const value = valueOf(variable.value, context);
   if (value === undefined) return undefined;
   const other = left.kind === 'variable' ? right : left;
@@ -207,6 +217,24 @@ function compare(
     if (asVersions !== undefined) return asVersions;
   }
   return compareTexts(leftText, op, rightText);
+}
+
+/** `'x' in extras`, and `extra == 'x'`, which tools write for the same thing (uv, poetry). */
+function compareSets(
+  left: Operand,
+  op: string,
+  right: Operand,
+  lock: NonNullable<MarkerContext['lock']>,
+): boolean | undefined {
+  const [variable, text] = left.kind === 'variable' ? [left, right] : [right, left];
+  if (text.kind !== 'text') return undefined;
+  const isSet = variable.value !== 'extra';
+  // A set stands on the right only; `extra` on either side.
+  if (isSet && variable !== right) return undefined;
+  const [is, isNot] = isSet ? ['in', 'not in'] : ['==', '!='];
+  if (op !== is && op !== isNot) return undefined;
+  const chosen = variable.value === 'dependency_groups' ? lock.groups : lock.extras;
+  return chosen.has(normalizeExtra(text.value)) === (op === is);
 }
 
 /** `undefined` for the variables of lock files, which core metadata does not have. */
