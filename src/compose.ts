@@ -31,10 +31,12 @@ import { refreshProject } from './repository/refresh-project.ts';
 import type { RefreshedProject } from './repository/refresh-project.ts';
 import { collectStats } from './repository/statistics.ts';
 import type { Statistics } from './repository/statistics.ts';
+import { HotFiles } from './repository/hot-files.ts';
 import { HotPages } from './repository/hot-pages.ts';
 import { createApp } from './server/app.ts';
+import { BufferPool } from './server/buffer-pool.ts';
 import { FastDoor } from './server/fast-door.ts';
-import type { HotAnswer } from './server/fast-door.ts';
+import type { FileHeads, HotAnswer } from './server/fast-door.ts';
 import { startHttpServer } from './server/http-server.ts';
 import type { HttpServer } from './server/http-server.ts';
 import { LOCAL_UPSTREAM } from './store/layout.ts';
@@ -133,24 +135,54 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
   };
 }
 
+/** How a server is to be unlike others. */
+export interface ServingOptions {
+  /** Every request takes the long way, for tests: the answers are the same. */
+  readonly withoutFastDoor?: boolean;
+}
+
 /** Puts the HTTP side in front of a mirror and starts its background work. @throws ConfigurationError */
 export async function serveMirror(
   mirror: Mirror,
   config: Config,
   env: Environment,
+  options: ServingOptions = {},
 ): Promise<HttpServer> {
   let isReady = true;
   const { catalog } = mirror.store;
   const hotPages = new HotPages<HotAnswer>({
-    memoryBytes: config.cache.memoryBytes / 2,
+    memoryBytes: config.cache.memoryBytes / 4,
     clock: env.clock,
   });
-  catalog.onChange((project) => hotPages.changed(project));
+  const hotFiles = new HotFiles<FileHeads>({
+    store: mirror.store,
+    memoryBytes: config.cache.memoryBytes / 4,
+    ...env,
+  });
+  catalog.onChange((project) => {
+    hotPages.changed(project);
+    hotFiles.changed(project);
+  });
   for (const upstream of mirror.upstreams) upstream.reachability.onSwitch(() => hotPages.clear());
-  const fastDoor = new FastDoor(hotPages, config.index.hideYanked === 'setuptools');
+  const buffers = new BufferPool();
+  const onFileServed = (origin: 'hit' | 'miss', sentBytes: number): void => {
+    catalog.count(origin === 'hit' ? 'file_hits' : 'file_misses');
+    catalog.count('bytes_served', sentBytes);
+  };
+  const fastDoor = new FastDoor({
+    pages: hotPages,
+    files: hotFiles,
+    dependsOnUserAgent: config.index.hideYanked === 'setuptools',
+    buffers,
+    log: env.log,
+    onFileServed,
+  });
+  const front = options.withoutFastDoor === true ? {} : { fastDoor };
   const app = createApp({
     pages: mirror.pages,
-    fastDoor,
+    ...front,
+    buffers,
+    accelRedirect: config.accelRedirect,
     repository: mirror.repository,
     legacy: new LegacyDocuments(mirror.repository),
     provenance: new ProvenanceSource(mirror.repository, mirror.upstreams),
@@ -161,10 +193,7 @@ export async function serveMirror(
     log: env.log,
     stats: () => mirror.statistics(),
     isReady: () => isReady,
-    onFileServed: (origin, sentBytes) => {
-      mirror.store.catalog.count(origin === 'hit' ? 'file_hits' : 'file_misses');
-      mirror.store.catalog.count('bytes_served', sentBytes);
-    },
+    onFileServed,
   });
   const server = await startHttpServer(
     {
@@ -173,7 +202,7 @@ export async function serveMirror(
       allowedHosts: config.allowedHosts,
       trustProxy: config.trustProxy,
       log: env.log,
-      fastDoor,
+      ...front,
       maxHeadBytes: config.limits.requestHeaderBytes,
       connectionsPerClient: config.limits.clientConnections,
     },

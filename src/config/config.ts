@@ -111,6 +111,8 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   /** `/`, or a prefix such as `/pypi` (no `/` at its end). */
   readonly basePath: string;
+  /** Path, with `/` at both ends, under which a front finds `mirror/`; `null` sends files from here. */
+  readonly accelRedirect: string | null;
   /** Peers whose X-Forwarded-* headers are believed: `loopback`, addresses, CIDR. */
   readonly trustProxy: readonly string[];
   /** No upstream is asked at all. */

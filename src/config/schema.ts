@@ -14,6 +14,9 @@ import { OFFICIAL_FILE_HOST, OFFICIAL_INDEX_URL, upstreamsSchema } from './upstr
 const BASE_PATH_FORMS = '/, or a path such as /pypi';
 const BASE_PATH_PATTERN = /^\/$|^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/?$/;
 
+const ACCEL_FORMS = 'a path such as /wheelcellar-files/, or null';
+const ACCEL_PATTERN = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/$/;
+
 const cacheShape = {
   dir: path().meta({ description: 'Folder that holds the files and what is known of them.' }),
   max_size: size({ min: 1 }).meta({
@@ -88,6 +91,14 @@ const topShape = {
     .regex(BASE_PATH_PATTERN, { error: BASE_PATH_FORMS })
     .transform((text) => text.replace(/(?<=.)\/$/, ''))
     .meta({ description: 'Path that all routes begin with.' }),
+  accel_redirect: z
+    .string({ error: ACCEL_FORMS })
+    .regex(ACCEL_PATTERN, { error: ACCEL_FORMS })
+    .nullable()
+    .meta({
+      description:
+        'Path under which an nginx in front finds mirror/; it then sends held files by itself.',
+    }),
   trust_proxy: list(trustedPeerSchema, 'a list of peers').meta({
     description:
       'Peers whose X-Forwarded-* headers are believed: loopback, addresses, CIDR blocks.',
@@ -161,6 +172,7 @@ export const DEFAULT_DOCUMENT: RawDocument = {
   },
   allowed_hosts: [],
   base_path: '/',
+  accel_redirect: null,
   trust_proxy: [],
   offline: false,
   prefer_offline: false,
@@ -211,6 +223,7 @@ export function toConfig(document: RawDocument): Config {
     },
     allowedHosts: top.allowed_hosts,
     basePath: top.base_path,
+    accelRedirect: top.accel_redirect,
     trustProxy: top.trust_proxy,
     offline: top.offline,
     preferOffline: top.prefer_offline,

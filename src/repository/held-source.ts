@@ -12,8 +12,8 @@ export async function openHeldSource(
   store: Store,
   file: HeldFile,
 ): Promise<FileSource | undefined> {
-  const opened = await store.held.open(file);
-  if (opened === undefined) return undefined;
+  const bytes = await store.held.open(file);
+  if (bytes === undefined) return undefined;
   store.catalog.noteUse(file);
   const etag = etagOf(file.sha256);
   return {
@@ -22,12 +22,15 @@ export async function openHeldSource(
     sizeBytes: file.sizeBytes,
     etag,
     origin: 'hit',
+    // What its index does not list any more may be quarantined, which is asked each time.
+    keepable: file.listed ? { file, inode: bytes.inode } : null,
     learnSize: async () => file.sizeBytes,
     open: async (range: ByteRange | null) => ({
       totalBytes: file.sizeBytes,
       etag,
-      body: opened.read(range?.start ?? 0, range?.end ?? file.sizeBytes),
+      body: bytes.pieces(range?.start ?? 0, range?.end ?? file.sizeBytes),
+      bytes,
     }),
-    close: () => opened.close(),
+    close: async () => bytes.close(),
   };
 }

@@ -1,5 +1,6 @@
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectDetail, ProjectList } from '../simple/model.ts';
+import type { HeldFile } from '../store/held-file.ts';
 
 /** What every question carries. */
 export interface RequestContext {
@@ -44,6 +45,26 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** Bytes on this machine's disk that can be read into a buffer of the reader's. */
+export interface ReadableBytes {
+  /** Reads up to `length` bytes from `position` on; tells how many came, 0 at the end. Not to be closed meanwhile. */
+  readInto(
+    buffer: Buffer,
+    length: number,
+    position: number,
+    done: (error: Error | null, bytesRead: number) => void,
+  ): void;
+  /** What to say when the file ends before its length. */
+  cutShort(): Error;
+  close(): void;
+}
+
+/** A held file as it was when it was looked at; what a door in front may answer from until it changes. */
+export interface KeepableFile {
+  readonly file: HeldFile;
+  readonly inode: number;
+}
+
 /** A file whose first byte may leave. */
 export interface OpenedFile {
   /** Length of the whole file; `null` while nobody knows it. */
@@ -51,6 +72,8 @@ export interface OpenedFile {
   readonly etag: string | null;
   /** Ends early only by throwing: the client must then see a broken connection. */
   readonly body: AsyncGenerator<Uint8Array, void, void>;
+  /** The same bytes for readers with buffers of their own, who close them; `body` is then left alone. */
+  readonly bytes?: ReadableBytes;
 }
 
 /** How a file is to be sent. */
@@ -70,6 +93,8 @@ export interface FileSource {
   readonly etag: string | null;
   /** Whether the bytes are here (`hit`) or must be fetched. */
   readonly origin: 'hit' | 'miss';
+  /** For a door in front; absent or `null`: every request must ask here. */
+  readonly keepable?: KeepableFile | null;
   /** Asks for the length when it is not known. */
   learnSize(signal: AbortSignal): Promise<number | null>;
   /** Starts the transfer; resolves when the first byte may leave. A source is opened at most once. */

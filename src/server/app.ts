@@ -9,7 +9,9 @@ import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
 import type { Repository, RequestContext } from '../repository/repository.ts';
 import { answerError, answerText } from './answer-errors.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import type { FastDoor } from './fast-door.ts';
+import { redirectField, wantsRedirect } from './file-heads.ts';
 import { parseRoute } from './route.ts';
 import type { Route } from './route.ts';
 import { sendFile } from './send-file.ts';
@@ -20,6 +22,10 @@ export interface AppOptions {
   readonly pages: RenderedPages;
   /** The door in front of this one, which keeps what is answered here. */
   readonly fastDoor?: FastDoor;
+  /** For the bytes of held files. */
+  readonly buffers: BufferPool;
+  /** Prefix under which a front finds the files of `mirror/`; `null` sends their bytes from here. */
+  readonly accelRedirect: string | null;
   readonly repository: Repository;
   readonly legacy: LegacyDocuments;
   readonly provenance: ProvenanceSource;
@@ -92,8 +98,16 @@ async function answer(
       return;
     }
     case 'file': {
+      const changesBefore = options.fastDoor?.fileChanges ?? 0;
       const source = await options.repository.file(route.path, context);
-      const sent = await sendFile(request, response, source, context.signal);
+      const redirect =
+        options.accelRedirect === null ? null : redirectField(options.accelRedirect, route.path);
+      options.fastDoor?.keepFile(request, source, redirect, changesBefore);
+      const sent = await sendFile(request, response, source, {
+        signal: context.signal,
+        buffers: options.buffers,
+        redirect: wantsRedirect(request.headers) ? redirect : null,
+      });
       if (request.method === 'GET') options.onFileServed(source.origin, sent);
       return;
     }

@@ -4,7 +4,7 @@
  */
 export function noneMatchFails(header: string | undefined, etag: string | null): boolean {
   if (header === undefined || etag === null) return false;
-  if (header.trim() === '*') return true;
+  if (header === etag || header.trim() === '*') return true;
   const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
   const wanted = opaque(etag);
   return header.split(',').some((tag) => opaque(tag) === wanted);

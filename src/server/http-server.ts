@@ -7,6 +7,7 @@ import proxyAddr from 'proxy-addr';
 import { ConfigurationError, codeOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerText } from './answer-errors.ts';
+import { careForClient } from './client-care.ts';
 import { ClientSockets } from './client-sockets.ts';
 import type { FastDoor } from './fast-door.ts';
 import { createHostGuard } from './host-guard.ts';
@@ -116,20 +117,18 @@ function preparing(
   handler: RequestListener,
   fastDoor: HttpServerOptions['fastDoor'],
 ): RequestListener {
-  return (request, response) => {
-    if (fastDoor?.answers(request, response) === true) return;
+  const otherDoor: RequestListener = (request, response) => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    // A write after the client has left is no news; without a listener it would end the process.
-    response.on('error', () => {});
-    // Silence may be ours (a fill that waits); only what lies unread is the client's.
-    response.on('timeout', (socket) => {
-      if (socket.writableLength > 0) socket.destroy();
-    });
+    careForClient(response);
     if (request.url === undefined || !request.url.startsWith('/')) {
       answerText(request, response, 400, 'The request target must be a path.');
       return;
     }
     handler(request, response);
+  };
+  if (fastDoor === undefined) return otherDoor;
+  return (request, response) => {
+    if (!fastDoor.answers(request, response, otherDoor)) otherDoor(request, response);
   };
 }
 

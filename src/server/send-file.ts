@@ -1,12 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ByteRange, FileSource } from '../repository/repository.ts';
+import type { ByteRange, FileSource, ReadableBytes } from '../repository/repository.ts';
 import { InvalidUpstreamAnswerError } from '../core/errors.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import { ifRangeHolds, parseRange } from './byte-ranges.ts';
-import { fileCacheStatus } from './cache-status.ts';
 import { noneMatchFails } from './conditional.ts';
+import { streamBytes } from './disk-stream.ts';
+import { fileFields } from './file-heads.ts';
 
-/** Files never change under their path, but for these (PEP 825 draft). */
-const MUTABLE = /-variants\.json$/;
+/** How a file is sent. */
+export interface SendFileOptions {
+  /** Aborted when the client has left. */
+  readonly signal: AbortSignal;
+  /** For held files. */
+  readonly buffers: BufferPool;
+  /** Tells the front where it finds a held file, in place of the bytes; `null` when there is none. */
+  readonly redirect: readonly [name: string, value: string] | null;
+}
 
 /**
  * Sends a file or a range of it. Nothing is ever content-encoded: installers compare digests of what
@@ -19,15 +28,21 @@ export async function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
   source: FileSource,
-  signal: AbortSignal,
+  { signal, buffers, redirect }: SendFileOptions,
 ): Promise<number> {
   let isOpened = false;
   try {
-    setFileHeaders(response, source);
+    for (const [name, value] of fileFields(source)) response.setHeader(name, value);
     if (noneMatchFails(request.headers['if-none-match'], source.etag)) {
       response.statusCode = 304;
       response.end();
       return 0;
+    }
+    if (redirect !== null && source.origin === 'hit') {
+      response.setHeader(...redirect);
+      response.setHeader('Content-Length', 0);
+      response.end();
+      return request.method === 'HEAD' ? 0 : (source.sizeBytes ?? 0);
     }
     if (request.method === 'HEAD') {
       // A Range is defined for GET alone (RFC 9110 §14.2).
@@ -36,30 +51,32 @@ export async function sendFile(
       return 0;
     }
     const range = await wantedRange(request, source, signal);
-    isOpened = true;
     const opened = await source.open(range, { signal, holdAll: isBlindToCuts(request, source) });
+    isOpened = true;
     if (opened.etag !== null) response.setHeader('ETag', opened.etag);
     setLength(response, range, opened.totalBytes);
+    if (opened.bytes !== undefined) {
+      const whole = { start: 0, end: opened.totalBytes ?? 0 };
+      return await stream(opened.bytes, response, range ?? whole, buffers);
+    }
     return await pump(opened.body, response, signal, lengthOf(range, opened.totalBytes));
   } finally {
     if (!isOpened) await source.close();
   }
 }
 
-function setFileHeaders(response: ServerResponse, source: FileSource): void {
-  const isMutable = MUTABLE.test(source.filename);
-  response.setHeader(
-    'Cache-Control',
-    isMutable ? 'max-age=0, must-revalidate' : 'public, max-age=31536000, immutable',
-  );
-  response.setHeader('Accept-Ranges', 'bytes');
-  response.setHeader(
-    'Content-Type',
-    source.kind === 'metadata' ? 'text/plain; charset=utf-8' : 'application/octet-stream',
-  );
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.setHeader('Cache-Status', fileCacheStatus(source.origin));
-  if (source.etag !== null) response.setHeader('ETag', source.etag);
+function stream(
+  bytes: ReadableBytes,
+  response: ServerResponse,
+  range: ByteRange,
+  buffers: BufferPool,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    streamBytes(response, { bytes, range, pool: buffers }, (error, sent) => {
+      if (error === null) resolve(sent);
+      else reject(error);
+    });
+  });
 }
 
 async function wantedRange(

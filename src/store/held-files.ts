@@ -1,23 +1,27 @@
-import { constants, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { IntegrityError, codeOf } from '../core/errors.ts';
+import {
+  closeSync,
+  constants,
+  fstat,
+  fstatSync,
+  lstatSync,
+  open,
+  openSync,
+  statSync,
+} from 'node:fs';
+import type { Stats } from 'node:fs';
+import { promisify } from 'node:util';
+import { codeOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Catalog, HeldFile } from './catalog.ts';
 import { sha256Of } from './digest.ts';
+import { HeldBytes } from './held-bytes.ts';
 import type { Layout } from './layout.ts';
 
-/** Larger pieces are quicker; each response holds at most one. */
-const PIECE_BYTES = 512 * 1024;
+const openAt = promisify(open);
+const statOf = promisify(fstat);
 
-/** A held file, open for reading. */
-export interface OpenHeldFile {
-  readonly sizeBytes: number;
-  /** The bytes from `start` to `end` (exclusive). Closes the file when it ends, however it ends. */
-  read(start: number, end: number): AsyncGenerator<Uint8Array, void, void>;
-  /** For a file that is opened but not read. */
-  close(): Promise<void>;
-}
+/** A symbolic link was not put there by us. */
+const READ_NO_LINK = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /** Bytes that can be read in any order; `end` is exclusive. */
 export interface RandomRead {
@@ -42,17 +46,11 @@ export class HeldFiles {
   }
 
   /** The open file, or `undefined` when its bytes are gone or wrong; its row is then gone too. */
-  async open(file: HeldFile): Promise<OpenHeldFile | undefined> {
-    const handle = await this.#openChecked(file);
-    return handle && openedFile(file, handle);
-  }
-
-  async #openChecked(file: HeldFile): Promise<FileHandle | undefined> {
+  async open(file: HeldFile): Promise<HeldBytes | undefined> {
     const path = this.#layout.fileAt(file.path);
-    let handle: FileHandle;
+    let descriptor: number;
     try {
-      // A symbolic link was not put there by us.
-      handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      descriptor = await openAt(path, READ_NO_LINK);
     } catch (error) {
       const code = codeOf(error) ?? '';
       if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw error;
@@ -60,18 +58,49 @@ export class HeldFiles {
     }
     let damage: string | null;
     try {
-      damage = await this.#damageOf(file, handle, path);
+      const stat = await statOf(descriptor);
+      damage = await this.#damageOf(file, stat, path);
+      if (damage === null) return bytesOf(file, descriptor, stat);
     } catch (error) {
-      await handle.close();
+      closeSync(descriptor);
       throw error;
     }
-    if (damage === null) return handle;
-    await handle.close();
+    closeSync(descriptor);
     return await this.#forget(file, damage);
   }
 
-  async #damageOf(file: HeldFile, handle: FileHandle, path: string): Promise<string | null> {
-    const stat = await handle.stat();
+  /**
+   * The file, opened within this tick, if it is the very one that was looked at before. `undefined` says
+   * only that {@link open} has to find out; nothing is forgotten.
+   */
+  openNow(file: HeldFile, inode: number): HeldBytes | undefined {
+    let descriptor: number;
+    try {
+      descriptor = openSync(this.#layout.fileAt(file.path), READ_NO_LINK);
+    } catch {
+      return undefined;
+    }
+    const stat = fstatSync(descriptor);
+    if (isSame(stat, file, inode)) return bytesOf(file, descriptor, stat);
+    closeSync(descriptor);
+    return undefined;
+  }
+
+  /** Whether the file that was looked at before still stands at its path. */
+  isInPlace(file: HeldFile, inode: number): boolean {
+    try {
+      return isSame(lstatSync(this.#layout.fileAt(file.path)), file, inode);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Forgets a file whose bytes do not have its digest. */
+  async damaged(file: HeldFile): Promise<void> {
+    await this.#forget(file, 'changed');
+  }
+
+  async #damageOf(file: HeldFile, stat: Stats, path: string): Promise<string | null> {
     if (!stat.isFile() || stat.size !== file.sizeBytes) return 'of another size';
     const mtimeMs = Math.floor(stat.mtimeMs);
     if (mtimeMs === file.mtimeMs) return null;
@@ -83,23 +112,15 @@ export class HeldFiles {
 
   /** Runs `work` on the bytes of a held file, read in parts; `undefined` when they are gone or wrong. */
   async readIn<T>(file: HeldFile, work: (bytes: RandomRead) => Promise<T>): Promise<T | undefined> {
-    const handle = await this.#openChecked(file);
-    if (handle === undefined) return undefined;
+    const bytes = await this.open(file);
+    if (bytes === undefined) return undefined;
     try {
       return await work({
         sizeBytes: file.sizeBytes,
-        read: async (start, end) => {
-          const { buffer, bytesRead } = await handle.read(
-            Buffer.alloc(end - start),
-            0,
-            end - start,
-            start,
-          );
-          return buffer.subarray(0, bytesRead);
-        },
+        read: (start, end) => bytes.slice(start, end),
       });
     } finally {
-      await handle.close();
+      bytes.close();
     }
   }
 
@@ -109,34 +130,16 @@ export class HeldFiles {
   }
 }
 
-function openedFile(file: HeldFile, handle: FileHandle): OpenHeldFile {
-  return {
-    sizeBytes: file.sizeBytes,
-    read: (start, end) => readRange(file, handle, start, end),
-    close: () => handle.close(),
-  };
+function bytesOf(file: HeldFile, descriptor: number, stat: Stats): HeldBytes {
+  const { filename, sizeBytes } = file;
+  return new HeldBytes(descriptor, { filename, sizeBytes, inode: stat.ino });
 }
 
-async function* readRange(
-  file: HeldFile,
-  handle: FileHandle,
-  start: number,
-  end: number,
-): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    for (let position = start; position < end;) {
-      const length = Math.min(PIECE_BYTES, end - position);
-      const { buffer, bytesRead } = await handle.read(
-        Buffer.allocUnsafe(length),
-        0,
-        length,
-        position,
-      );
-      if (bytesRead === 0) throw new IntegrityError(`${file.filename} was cut short on the disk.`);
-      position += bytesRead;
-      yield bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await handle.close();
-  }
+function isSame(stat: Stats, file: HeldFile, inode: number): boolean {
+  return (
+    stat.isFile() &&
+    stat.ino === inode &&
+    stat.size === file.sizeBytes &&
+    Math.floor(stat.mtimeMs) === file.mtimeMs
+  );
 }

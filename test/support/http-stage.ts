@@ -4,6 +4,7 @@ import { LegacyDocuments } from '../../src/repository/legacy-documents.ts';
 import { ProvenanceSource } from '../../src/repository/provenance.ts';
 import { RenderedPages } from '../../src/repository/rendered-pages.ts';
 import { createApp } from '../../src/server/app.ts';
+import { BufferPool } from '../../src/server/buffer-pool.ts';
 import { startHttpServer } from '../../src/server/http-server.ts';
 import type { HttpServer, HttpServerOptions } from '../../src/server/http-server.ts';
 import { FakeRepository } from './fake-repository.ts';
@@ -38,6 +39,8 @@ export async function stage(
     repository,
     legacy: new LegacyDocuments(repository),
     provenance: new ProvenanceSource(repository, []),
+    buffers: new BufferPool(),
+    accelRedirect: null,
     basePath,
     networkMode: 'normal',
     trustProxy: options.trustProxy ?? [],

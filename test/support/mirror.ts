@@ -24,6 +24,8 @@ export interface MirrorOptions {
   /** An existing folder; by default a new one. */
   readonly cacheDir?: string;
   readonly clock?: ShiftedClock;
+  /** Every request takes the long way. */
+  readonly withoutFastDoor?: boolean;
 }
 
 /** A line of the log. */
@@ -119,7 +121,8 @@ export async function startMirror(options: MirrorOptions): Promise<TestMirror> {
     version: '0.0.0',
   };
   const mirror = await createMirror(config, env);
-  const server = await serveMirror(mirror, config, env);
+  const { withoutFastDoor = false } = options;
+  const server = await serveMirror(mirror, config, env, { withoutFastDoor });
   const origin = server.origins[0] ?? '';
   let isStopped = false;
   const stop = async (): Promise<void> => {

@@ -21,6 +21,7 @@ describe('the settings without any source', () => {
       },
       allowedHosts: [],
       basePath: '/',
+      accelRedirect: null,
       trustProxy: [],
       offline: false,
       preferOffline: false,
