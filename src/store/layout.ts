@@ -35,6 +35,12 @@ export const OFFICIAL_UPSTREAM = 'pypi';
 /** The pseudo-upstream of files that people put in themselves. */
 export const LOCAL_UPSTREAM = 'local';
 
+/**
+ * A file that marks an index which a program of ours writes by itself (`Debian-12/` of run-mirror): what lies
+ * beside and below it is left as it is, and not adopted.
+ */
+export const OWN_TREE_MARK = '.run-mirror.json';
+
 /** The paths of a cache folder. Nothing is created. */
 export function layoutOf(cacheDir: string): Layout {
   const mirrorDir = join(cacheDir, 'mirror');

@@ -19,7 +19,7 @@ import { makePublicFolder, temporaryName, writeNewFile } from './atomic-file.ts'
 import type { Catalog, HeldFile, Origin } from './catalog.ts';
 import { sha256Of } from './digest.ts';
 import type { Layout } from './layout.ts';
-import { LOCAL_UPSTREAM } from './layout.ts';
+import { LOCAL_UPSTREAM, OWN_TREE_MARK } from './layout.ts';
 
 /** The folder of `mirror/` that holds what we publish ourselves. */
 const OWN_FOLDER = 'packages';
@@ -57,6 +57,16 @@ export class LocalFiles {
       });
     }
     const path = `packages/-/${LOCAL_UPSTREAM}/${project}/${filename}`;
+    return await this.#copyIn(sourcePath, path, project, 'added');
+  }
+
+  async #copyIn(
+    sourcePath: string,
+    path: string,
+    project: ProjectName,
+    origin: Origin,
+  ): Promise<HeldFile> {
+    const filename = basename(path);
     const target = this.#layout.fileAt(path);
     makePublicFolder(dirname(target));
     const temporary = temporaryName(this.#layout.partialDir);
@@ -74,7 +84,7 @@ export class LocalFiles {
           },
         );
       }
-      return held ?? (await this.#record(temporary, path, project, sha256, 'added'));
+      return held ?? (await this.#record(temporary, path, project, sha256, origin));
     } finally {
       await rm(temporary, { force: true });
     }
@@ -101,6 +111,27 @@ export class LocalFiles {
     if (adopted > 0)
       this.#log.info('adopted the files that were in the mirror folder', { files: adopted });
     return adopted;
+  }
+
+  /**
+   * Copies a wheel or sdist into the mirror without claiming its name: it is listed beside what the indexes
+   * have, as files that lay in `mirror/` before. The same bytes again change nothing.
+   *
+   * @param below folder that tells where it came from, `/`-separated
+   * @throws RefusedError when the name is not that of a distribution file, or a file of that name came from
+   *   there before with other bytes
+   */
+  async adoptFile(sourcePath: string, below: string): Promise<HeldFile> {
+    const filename = basename(sourcePath);
+    const project = projectOf(filename, undefined);
+    if (project === undefined)
+      throw new RefusedError(`${filename} is not the name of a wheel or sdist.`);
+    return await this.#copyIn(
+      sourcePath,
+      `${ADOPTED_BELOW}${below}/${filename}`,
+      project,
+      'adopted',
+    );
   }
 
   /**
@@ -249,12 +280,17 @@ function projectOf(filename: string, folderName: string | undefined): ProjectNam
   return candidateProjects(filename)[0];
 }
 
-/** Every distribution file below `folder`, but for the top folder that holds what is published. */
+/**
+ * Every distribution file below `folder`, but for the top folder that holds what is published, and for
+ * marked indexes.
+ */
 async function* distributionFilesBelow(
   folder: string,
   skipped: string | null,
 ): AsyncGenerator<string, void, void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  if (entries.some(({ name }) => name === OWN_TREE_MARK)) return;
+  for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory() && entry.name !== skipped) yield* distributionFilesBelow(path, null);
     else if (entry.isFile() && isDistributionFilename(entry.name)) yield path;
