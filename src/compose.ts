@@ -135,8 +135,10 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
   };
 }
 
-/** How a server is to be unlike others. */
+/** How a server is unlike a plain one. */
 export interface ServingOptions {
+  /** The numbers of all workers together; by default the mirror's own. */
+  readonly statistics?: () => Promise<Statistics>;
   /** Every request takes the long way, for tests: the answers are the same. */
   readonly withoutFastDoor?: boolean;
 }
@@ -191,7 +193,7 @@ export async function serveMirror(
     networkMode: config.offline ? 'offline' : 'normal',
     hideYanked: config.index.hideYanked,
     log: env.log,
-    stats: () => mirror.statistics(),
+    stats: options.statistics ?? (() => mirror.statistics()),
     isReady: () => isReady,
     onFileServed,
   });
@@ -220,6 +222,19 @@ export async function serveMirror(
       await server.close(graceMs);
     },
   };
+}
+
+/**
+ * Ends a server and its mirror. Answers under way and fills get `graceMs`, both at once: a client that
+ * waits for a fill ends with it. The store closes last, since a request that was accepted may need it.
+ */
+export async function stopServing(
+  server: HttpServer,
+  mirror: Mirror,
+  graceMs: number,
+): Promise<void> {
+  await Promise.all([server.close(graceMs), mirror.store.fills.stop(graceMs)]);
+  await mirror.close(0);
 }
 
 function scrubOf(

@@ -32,6 +32,7 @@ export function addServeFlags(command: Command): void {
     )
     .option('--index-ttl <duration>', 'freshness of index pages, such as 10m')
     .option('--max-size <size>', 'size of the cache, such as 20GB')
+    .option('--workers <count>', 'processes that serve; 1 by default', wholeNumber)
     .option('--base-path <path>', 'path that all routes begin with, such as /pypi')
     .option('--trust-proxy <peer>', 'peer whose X-Forwarded-* headers are believed', gatherList)
     .option('--log-format <format>', 'text, json or auto')
@@ -65,11 +66,17 @@ const SETTING_FLAGS: ReadonlySet<string> = new Set<keyof PartialFlags>([
   'indexTtl',
   'maxSize',
   'maxAge',
+  'workers',
   'basePath',
   'trustProxy',
   'logFormat',
   'logLevel',
 ]);
+
+/** Text that is no number stays text, for the settings' own complaint. */
+function wholeNumber(value: string): number | string {
+  return /^\d{1,9}$/.test(value) ? Number(value) : value;
+}
 
 /** A URL may hold commas, so each is a flag of its own. */
 function gather(value: string, before: readonly string[] = []): readonly string[] {

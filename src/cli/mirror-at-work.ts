@@ -1,4 +1,4 @@
-import { createMirror, serveMirror } from '../compose.ts';
+import { createMirror, serveMirror, stopServing } from '../compose.ts';
 import type { Environment, Mirror } from '../compose.ts';
 import type { Config, ListenAddress } from '../config/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -102,7 +102,7 @@ async function startServer(
     isFound: false,
     statistics: async () => mirror.statistics(),
     close: async () => {
-      await Promise.all([server.close(STOP_GRACE_MS), mirror.close(STOP_GRACE_MS)]);
+      await stopServing(server, mirror, STOP_GRACE_MS);
     },
   };
 }

@@ -1,17 +1,20 @@
 import { hostname } from 'node:os';
-import { createMirror, serveMirror } from '../compose.ts';
+import { createMirror, serveMirror, stopServing } from '../compose.ts';
 import type { Environment, Mirror } from '../compose.ts';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLogger } from '../core/logger.ts';
 import { packageFacts } from '../paths.ts';
+import { sumStatistics } from '../repository/statistics.ts';
+import type { Statistics } from '../repository/statistics.ts';
 import { isLoopback } from '../server/host-guard.ts';
 import type { HttpServer } from '../server/http-server.ts';
 import { EXIT } from './exit-status.ts';
 import { addServeFlags } from './flags.ts';
 import { formatCount } from './format.ts';
-import { printLine } from './verb.ts';
 import type { Io, Verb } from './verb.ts';
+import { isPrimary, runWorkers, workerSeat } from './workers.ts';
+import type { WorkerSeat } from './workers.ts';
 
 /** On a stop, answers under way and fills get so long; what is left of a fill is resumed later. */
 const STOP_GRACE_MS = 2_000;
@@ -24,22 +27,52 @@ export const verb: Verb = {
   run: async ({ io, config }) => {
     const settings = config();
     const env = environmentOf(settings, io);
-    const mirror = await createMirror(settings, env);
-    try {
-      const server = await serveMirror(mirror, settings, env);
-      const stopped = stopSignal(io);
-      printBanner(io, settings, server, mirror);
-      const signal = await stopped;
-      env.log.info('stopping', { signal });
-      // Both at once: a client that waits for a fill ends with it.
-      await Promise.all([server.close(STOP_GRACE_MS), mirror.close(STOP_GRACE_MS)]);
-    } catch (error) {
-      await mirror.close(0);
-      throw error;
-    }
+    if (isPrimary(settings.workers)) return await runWorkers(settings.workers, io, env.log);
+    await serveUntilStopped(settings, env, io, workerSeat(io));
     return EXIT.ok;
   },
 };
+
+async function serveUntilStopped(
+  settings: Config,
+  env: Environment,
+  io: Io,
+  seat: WorkerSeat | null,
+): Promise<void> {
+  const mirror = await createMirror(settingsAt(settings, seat), env);
+  try {
+    const server = await serveMirror(
+      mirror,
+      settings,
+      env,
+      seat === null ? {} : { statistics: () => figuresOfAll(seat, mirror) },
+    );
+    seat?.offerFigures(() => mirror.statistics());
+    const stopped = stopReason(io, seat);
+    const banner = bannerOf(settings, server, mirror);
+    if (seat === null) io.stdout.write(banner);
+    else seat.ready(banner);
+    const reason = await stopped;
+    if (seat === null) env.log.info('stopping', { signal: reason });
+    await stopServing(server, mirror, STOP_GRACE_MS);
+  } catch (error) {
+    await mirror.close(0);
+    throw error;
+  } finally {
+    seat?.leave();
+  }
+}
+
+/** One worker reads the held files again for all of them. */
+function settingsAt(settings: Config, seat: WorkerSeat | null): Config {
+  if (seat === null || seat.place === 0) return settings;
+  return { ...settings, cache: { ...settings.cache, scrubBytesPerSecond: null } };
+}
+
+async function figuresOfAll(seat: WorkerSeat, mirror: Mirror): Promise<Statistics> {
+  const all = (await seat.allFigures()) as readonly Statistics[];
+  return all.length === 0 ? mirror.statistics() : sumStatistics(all);
+}
 
 /** What verbs that work on the mirror put around it. */
 export function environmentOf(config: Config, io: Io): Environment {
@@ -54,49 +87,50 @@ export function environmentOf(config: Config, io: Io): Environment {
   };
 }
 
-/** Resolves with the first signal that asks to stop; the second one ends the process at once. */
-function stopSignal(io: Io): Promise<string> {
+/**
+ * Resolves with the first signal that asks to stop; the second one ends the process at once. A worker
+ * leaves Ctrl-C, which a terminal sends to all, to its primary.
+ */
+function stopReason(io: Io, seat: WorkerSeat | null): Promise<string> {
   return new Promise((resolve) => {
     let count = 0;
+    seat?.onStop(resolve);
     io.onSignal((signal) => {
-      if (signal === 'SIGHUP') return;
+      if (signal === 'SIGHUP' || (seat !== null && signal === 'SIGINT')) return;
       if (++count > 1) process.exit(EXIT.failed);
       resolve(signal);
     });
   });
 }
 
-function printBanner(io: Io, config: Config, server: HttpServer, mirror: Mirror): void {
+function bannerOf(config: Config, server: HttpServer, mirror: Mirror): string {
   const base = config.basePath === '/' ? '' : config.basePath;
   const index = server.origins.map((origin) => `${origin}${base}/simple/`);
   const [first] = index;
   const held = mirror.store.catalog.heldCounts();
-  printLine(io, `Wheelcellar ${packageFacts().version}`);
-  for (const url of index) printLine(io, `  index   ${url}`);
-  if (config.unix !== null) printLine(io, `  socket  ${config.unix}`);
-  printLine(
-    io,
-    `  cache   ${config.cache.dir}  (${formatCount(held.files, 'file')} of ${formatCount(held.projects, 'project')})`,
-  );
-  printLine(io, `  mode    ${modeOf(config)}`);
+  const lines = [`Wheelcellar ${packageFacts().version}`];
+  for (const url of index) lines.push(`  index   ${url}`);
+  if (config.unix !== null) lines.push(`  socket  ${config.unix}`);
+  const counts = `${formatCount(held.files, 'file')} of ${formatCount(held.projects, 'project')}`;
+  lines.push(`  cache   ${config.cache.dir}  (${counts})`, `  mode    ${modeOf(config)}`);
+  if (config.workers > 1) lines.push(`  workers ${config.workers}`);
   if (first !== undefined) {
     const host = new URL(first).hostname;
-    printLine(io, '');
-    printLine(io, `  pip     pip install --index-url ${first} --trusted-host ${host} NAME`);
-    printLine(io, `  uv      uv pip install --default-index ${first} NAME`);
-    printLine(io, `  images  DIB_PYPI_MIRROR_URL=${first} disk-image-create …`);
+    lines.push(
+      '',
+      `  pip     pip install --index-url ${first} --trusted-host ${host} NAME`,
+      `  uv      uv pip install --default-index ${first} NAME`,
+      `  images  DIB_PYPI_MIRROR_URL=${first} disk-image-create …`,
+    );
   }
   if (isOpenToOthers(config)) {
-    printLine(io, '');
-    printLine(
-      io,
+    lines.push(
+      '',
       `  Other machines can reach this mirror (${othersUrl(config, index)}) and read everything`,
-    );
-    printLine(
-      io,
       '  that it serves, private upstreams included. Listen on 127.0.0.1 if that is not meant.',
     );
   }
+  return `${lines.join('\n')}\n`;
 }
 
 function modeOf(config: Config): string {

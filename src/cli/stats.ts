@@ -67,7 +67,7 @@ async function look(
   try {
     const { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles } =
       mirror.statistics();
-    const servers = await Promise.all(mirror.store.runningServers().map(ask));
+    const servers = await Promise.all(atOneAddressEach(mirror.store.runningServers()).map(ask));
     return {
       folder: { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles },
       servers,
@@ -75,6 +75,13 @@ async function look(
   } finally {
     await mirror.close(0);
   }
+}
+
+/** Workers share an address and answer for each other. */
+function atOneAddressEach<Server extends { origin: string; base: string }>(
+  servers: readonly Server[],
+): Server[] {
+  return [...new Map(servers.map((server) => [server.origin + server.base, server])).values()];
 }
 
 async function ask({

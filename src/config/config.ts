@@ -106,6 +106,8 @@ export interface Config {
   readonly listen: readonly ListenAddress[];
   /** Absolute path of a Unix socket to listen on as well. */
   readonly unix: string | null;
+  /** Processes that serve. */
+  readonly workers: number;
   readonly cache: CacheConfig;
   /** Host names accepted beside the listeners' own; lower-case, without port. */
   readonly allowedHosts: readonly string[];
@@ -149,6 +151,8 @@ export interface PartialFlags {
   readonly maxSize?: string;
   /** A duration, such as `90d`. */
   readonly maxAge?: string;
+  /** A number; text when it is none. */
+  readonly workers?: number | string;
   readonly basePath?: string;
   readonly trustProxy?: readonly string[];
   readonly logFormat?: string;

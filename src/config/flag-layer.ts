@@ -12,6 +12,7 @@ const FLAG_KEYS = [
   { field: 'maxSize', flag: '--max-size', path: ['cache', 'max_size'] },
   { field: 'maxAge', flag: '--max-age', path: ['cache', 'max_age'] },
   { field: 'indexTtl', flag: '--index-ttl', path: ['index', 'ttl'] },
+  { field: 'workers', flag: '--workers', path: ['workers'] },
   { field: 'basePath', flag: '--base-path', path: ['base_path'] },
   { field: 'trustProxy', flag: '--trust-proxy', path: ['trust_proxy'] },
   { field: 'offline', flag: '--offline', path: ['offline'] },

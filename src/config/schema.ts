@@ -83,6 +83,9 @@ const topShape = {
     description: 'Addresses to listen on.',
   }),
   unix: path().nullable().meta({ description: 'Unix socket to listen on as well.' }),
+  workers: whole(1, 64).meta({
+    description: 'Processes that serve, each with memory and limits of its own.',
+  }),
   allowed_hosts: list(allowedHostSchema, 'a list of host names').meta({
     description: "Host names accepted beside the listeners' own.",
   }),
@@ -170,6 +173,7 @@ export const DEFAULT_DOCUMENT: RawDocument = {
     grace: '10m',
     scrub: '5MB',
   },
+  workers: 1,
   allowed_hosts: [],
   base_path: '/',
   accel_redirect: null,
@@ -212,6 +216,7 @@ export function toConfig(document: RawDocument): Config {
   return {
     listen: top.listen,
     unix: top.unix,
+    workers: top.workers,
     cache: {
       dir: cache.dir,
       maxSizeBytes: cache.max_size,

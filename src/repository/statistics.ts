@@ -16,13 +16,15 @@ export interface UpstreamHealth {
   readonly lastError: string | null;
 }
 
-/** The numbers of one server process and of the cache folder it works on. */
+/** The numbers of a server (one process, or its workers together) and of the cache folder it works on. */
 export interface Statistics {
   /** `offline`: by choice; `cut-off`: no upstream can be reached; `online` otherwise. */
   readonly mode: 'online' | 'offline' | 'cut-off';
   /** Since when, epoch milliseconds. */
   readonly modeSince: number;
   readonly startedAt: number;
+  /** Serving processes that these numbers are of. */
+  readonly processes: number;
   readonly held: { readonly projects: number; readonly files: number; readonly bytes: number };
   /** Of all processes since the catalog was made. */
   readonly fileHits: number;
@@ -60,6 +62,7 @@ export function collectStats(sources: StatisticsSources): Statistics {
       ? sources.startedAt
       : Math.max(sources.startedAt, ...upstreams.map((upstream) => upstream.reachability.since)),
     startedAt: sources.startedAt,
+    processes: 1,
     held: store.catalog.heldCounts(),
     fileHits: count('file_hits'),
     fileMisses: count('file_misses'),
@@ -83,5 +86,50 @@ export function collectStats(sources: StatisticsSources): Statistics {
         lastError,
       };
     }),
+  };
+}
+
+/**
+ * What several processes on one cache folder count together. What is counted in the catalog is the same
+ * in all of them.
+ *
+ * @param all of at least one process
+ */
+export function sumStatistics(all: readonly Statistics[]): Statistics {
+  const [first] = all;
+  if (first === undefined) throw new RangeError('There are no statistics to add up.');
+  const total = (pick: (each: Statistics) => number): number =>
+    all.reduce((sum, each) => sum + pick(each), 0);
+  const worst = all.find((each) => each.mode === 'cut-off') ?? first;
+  return {
+    ...first,
+    mode: worst.mode,
+    modeSince: worst.modeSince,
+    startedAt: Math.min(...all.map((each) => each.startedAt)),
+    processes: total((each) => each.processes),
+    fillsUnderWay: total((each) => each.fillsUnderWay),
+    connectionsOpened: total((each) => each.connectionsOpened),
+    upstreams: first.upstreams.map((upstream, at) =>
+      sumHealth(
+        upstream,
+        all.flatMap((each) => each.upstreams[at] ?? []),
+      ),
+    ),
+  };
+}
+
+function sumHealth(first: UpstreamHealth, all: readonly UpstreamHealth[]): UpstreamHealth {
+  const total = (pick: (each: UpstreamHealth) => number): number =>
+    all.reduce((sum, each) => sum + pick(each), 0);
+  const worst = all.find((each) => each.state === 'cut-off') ?? first;
+  return {
+    ...first,
+    state: worst.state,
+    since: worst.since,
+    pageFetches: total((each) => each.pageFetches),
+    fileFetches: total((each) => each.fileFetches),
+    bytesReceived: total((each) => each.bytesReceived),
+    failures: total((each) => each.failures),
+    lastError: all.find((each) => each.lastError !== null)?.lastError ?? null,
   };
 }

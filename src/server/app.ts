@@ -38,7 +38,7 @@ export interface AppOptions {
   readonly hideYanked: 'never' | 'setuptools' | 'always';
   readonly log: Logger;
   /** The numbers behind `/-/stats`. */
-  readonly stats: () => unknown;
+  readonly stats: () => unknown | Promise<unknown>;
   readonly isReady: () => boolean;
   /** Called after each file answer with the bytes that went to the client. */
   readonly onFileServed: (origin: 'hit' | 'miss', sentBytes: number) => void;
@@ -132,7 +132,7 @@ async function answer(
       answerText(request, response, 301, `See ${route.location}`);
       return;
     case 'own':
-      answerOwn(options, route.path, request, response);
+      await answerOwn(options, route.path, request, response);
       return;
     case 'unknown':
       throw new NotFoundError('There is nothing at this address.', {
@@ -165,7 +165,12 @@ async function answerPage(
   options.fastDoor.keep(request, project, page, heads, changesBefore);
 }
 
-function answerOwn(options: AppOptions, path: string, request: Request, response: Response): void {
+async function answerOwn(
+  options: AppOptions,
+  path: string,
+  request: Request,
+  response: Response,
+): Promise<void> {
   switch (path) {
     case 'health':
       answerText(request, response, 200, 'ok');
@@ -181,7 +186,7 @@ function answerOwn(options: AppOptions, path: string, request: Request, response
     case 'stats': {
       response.setHeader('Cache-Control', 'no-store');
       response.setHeader('X-Content-Type-Options', 'nosniff');
-      response.json(options.stats());
+      response.json(await options.stats());
       return;
     }
     default:
