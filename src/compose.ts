@@ -207,6 +207,7 @@ export async function serveMirror(
       ...front,
       maxHeadBytes: config.limits.requestHeaderBytes,
       connectionsPerClient: config.limits.clientConnections,
+      maxRanges: config.limits.ranges,
     },
     app,
   );

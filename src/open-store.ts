@@ -21,6 +21,7 @@ export async function openStore(
       graceMs: config.cache.graceMs,
       reserveBytes: config.cache.reserveBytes,
       retries: config.http.retries,
+      maxUnknownNames: config.limits.unknownNames,
     },
     env,
   );

@@ -55,6 +55,8 @@ export function toDocument(config: Config): RawDocument {
       answer_headers: formatSize(limits.answerHeaderBytes),
       request_headers: formatSize(limits.requestHeaderBytes),
       client_connections: limits.clientConnections,
+      ranges: limits.ranges,
+      unknown_names: limits.unknownNames,
     },
     log: { level: log.level, format: log.format },
   };

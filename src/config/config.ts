@@ -92,6 +92,10 @@ export interface LimitsConfig {
   readonly requestHeaderBytes: number;
   /** Connections of one client address at a time. */
   readonly clientConnections: number;
+  /** Ranges of one request that are looked at. */
+  readonly ranges: number;
+  /** Names no index has that are remembered at a time. */
+  readonly unknownNames: number;
 }
 
 /** What is logged, and how. */

@@ -67,6 +67,12 @@ const limitsShape = {
   client_connections: whole(1, 1_000_000).meta({
     description: 'Connections of one client at a time; trusted proxies are not bounded.',
   }),
+  ranges: whole(1, 10_000).meta({
+    description: 'Ranges of one request that are looked at; with more, the whole file is sent.',
+  }),
+  unknown_names: whole(1, 10_000_000).meta({
+    description: 'Names no index has that are remembered at a time; the oldest are forgotten.',
+  }),
 };
 
 const logShape = {
@@ -201,6 +207,8 @@ export const DEFAULT_DOCUMENT: RawDocument = {
     answer_headers: '64KiB',
     request_headers: '32KiB',
     client_connections: 512,
+    ranges: 16,
+    unknown_names: 10_000,
   },
   log: { level: 'info', format: 'auto' },
 };
@@ -258,6 +266,8 @@ export function toConfig(document: RawDocument): Config {
       answerHeaderBytes: limits.answer_headers,
       requestHeaderBytes: limits.request_headers,
       clientConnections: limits.client_connections,
+      ranges: limits.ranges,
+      unknownNames: limits.unknown_names,
     },
     log: { level: log.level, format: log.format },
   };

@@ -7,6 +7,7 @@ import proxyAddr from 'proxy-addr';
 import { ConfigurationError, codeOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { answerText } from './answer-errors.ts';
+import { hasTooManyRanges } from './byte-ranges.ts';
 import { careForClient } from './client-care.ts';
 import { ClientSockets } from './client-sockets.ts';
 import type { FastDoor } from './fast-door.ts';
@@ -27,6 +28,8 @@ export interface HttpServerOptions {
   readonly headersWithinMs?: number;
   /** Largest head of a request, bytes; 32 KiB by default. */
   readonly maxHeadBytes?: number;
+  /** Ranges of one request that are looked at; 16 by default. */
+  readonly maxRanges?: number;
   /** Connections of one address at a time; none by default. */
   readonly connectionsPerClient?: number;
 }
@@ -48,6 +51,9 @@ const HEADERS_WITHIN_MS = 20_000;
 /** Ample for any installer: cookies and long Accept lists are not theirs. */
 const LARGEST_HEAD_BYTES = 32 * 1024;
 
+/** Installers ask for one at a time. */
+const MOST_RANGES = 16;
+
 /** Idle keep-alive connections end after this. Longer than clients keep theirs, so that none is cut. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -62,7 +68,7 @@ export async function startHttpServer(
   handler: RequestListener,
 ): Promise<HttpServer> {
   const sockets = new ClientSockets(options);
-  const prepared = preparing(handler, options.fastDoor);
+  const prepared = boundingRanges(options.maxRanges, preparing(handler, options.fastDoor));
   const guarded = guardingHost(options, prepared);
   const servers: Server[] = [];
   const origins: string[] = [];
@@ -110,6 +116,17 @@ function newServer(
   server.on('checkContinue', listener);
   if (sockets !== null) server.on('connection', (socket: Socket) => sockets.admit(socket));
   return server;
+}
+
+/**
+ * More ranges than any honest client asks for are not looked at: the answer is the whole file, as if there
+ * were no `Range` (RFC 9110 §14.2). A 416 would say that the file is shorter than the client thinks.
+ */
+function boundingRanges(most: number = MOST_RANGES, handler: RequestListener): RequestListener {
+  return (request, response) => {
+    if (hasTooManyRanges(request.headers.range, most)) delete request.headers.range;
+    handler(request, response);
+  };
 }
 
 /** What holds for every answer, whoever gives it. */

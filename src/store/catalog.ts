@@ -19,6 +19,9 @@ export type { PageRow } from './page-table.ts';
 /** So many free pages of 4 KiB go back to the disk at a time. */
 const SHRINK_PAGES = 2_000;
 
+/** For those who only look. */
+const UNKNOWN_NAMES = 10_000;
+
 /**
  * The catalog: which files are held, which pages are known, what changed. Shared by all processes on
  * a cache folder; `watch` brings the others' changes. What it says of one table is said there; here is
@@ -35,18 +38,27 @@ export class Catalog {
   readonly #usage: Usage;
   #watcher: NodeJS.Timeout | null = null;
 
-  private constructor(db: Database, layout: Layout, clock: Clock) {
+  private constructor(db: Database, layout: Layout, clock: Clock, maxUnknownNames: number) {
     this.#db = db;
     this.#files = new FileTable(db, clock);
     this.#revisions = new Revisions(db, clock);
     this.#departures = new Departures(db, this.#files, this.#revisions, layout, clock);
-    this.#pages = new PageTable(db, this.#files, this.#revisions, clock);
+    this.#pages = new PageTable(db, this.#files, this.#revisions, clock, maxUnknownNames);
     this.#usage = new Usage(db, clock);
     this.holdings = new HoldingsTable(db);
   }
 
-  /** Opens (or makes) the catalog of a prepared cache folder. @throws StorageError */
-  static async open(layout: Layout, clock: Clock): Promise<Catalog> {
+  /**
+   * Opens (or makes) the catalog of a prepared cache folder.
+   *
+   * @param maxUnknownNames names that no index has, remembered at a time
+   * @throws StorageError
+   */
+  static async open(
+    layout: Layout,
+    clock: Clock,
+    maxUnknownNames: number = UNKNOWN_NAMES,
+  ): Promise<Catalog> {
     const db = await Database.open({
       file: layout.catalogFile,
       schema: CATALOG_SCHEMA,
@@ -54,7 +66,7 @@ export class Catalog {
       isDerived: true,
       synchronous: 'NORMAL',
     });
-    return new Catalog(db, layout, clock);
+    return new Catalog(db, layout, clock, maxUnknownNames);
   }
 
   // ---- files -------------------------------------------------------------------------------
@@ -296,7 +308,7 @@ export class Catalog {
 
   // ---- upkeep -------------------------------------------------------------------------------
 
-  /** Drops change rows that every process has long read, and all but the newest 10,000 unknown names. */
+  /** Drops change rows that every process has long read, and all but the newest unknown names. */
   async trim(): Promise<void> {
     await this.#db.write(() => {
       this.#revisions.trim();

@@ -30,18 +30,30 @@ export interface PageListing {
   pathOf(file: DistributionFile): string;
 }
 
+/** After so many new unknown names, as a share of those that are remembered, the oldest are dropped. */
+const TRIM_AT = 0.1;
+
 /** What is known of upstream pages, and what they say about held files. */
 export class PageTable {
   readonly #db: Database;
   readonly #files: FileTable;
   readonly #revisions: Revisions;
   readonly #clock: Clock;
+  readonly #maxUnknownNames: number;
+  #absentSinceTrim = 0;
 
-  constructor(db: Database, files: FileTable, revisions: Revisions, clock: Clock) {
+  constructor(
+    db: Database,
+    files: FileTable,
+    revisions: Revisions,
+    clock: Clock,
+    maxUnknownNames: number,
+  ) {
     this.#db = db;
     this.#files = files;
     this.#revisions = revisions;
     this.#clock = clock;
+    this.#maxUnknownNames = maxUnknownNames;
   }
 
   /** What is known of an upstream's page. A row of another index URL counts as unknown. */
@@ -83,6 +95,9 @@ export class PageTable {
       return shows;
     });
     if (shows) this.#revisions.tell(page.project);
+    if (page.absent && ++this.#absentSinceTrim >= this.#maxUnknownNames * TRIM_AT) {
+      await this.#db.write(() => this.trimAbsent());
+    }
   }
 
   /** A flood of names that nobody has must not leave a revision, a change and a page to write for each. */
@@ -109,11 +124,13 @@ export class PageTable {
     this.#db.run('DELETE FROM pages WHERE upstream = ? AND project = ?', [upstream, project]);
   }
 
-  /** Drops all but the newest 10,000 unknown names; only inside a transaction. */
+  /** Drops all but the newest unknown names; only inside a transaction. */
   trimAbsent(): void {
+    this.#absentSinceTrim = 0;
     this.#db.run(
-      `DELETE FROM pages WHERE absent = 1 AND checked_at < COALESCE((SELECT checked_at FROM pages
-         WHERE absent = 1 ORDER BY checked_at DESC LIMIT 1 OFFSET 10000), 0)`,
+      `DELETE FROM pages WHERE (upstream, project) IN (SELECT upstream, project FROM pages
+         WHERE absent = 1 ORDER BY checked_at DESC LIMIT -1 OFFSET ?)`,
+      [this.#maxUnknownNames],
     );
   }
 

@@ -28,6 +28,8 @@ export interface StoreOptions extends EvictionLimits {
   readonly cacheDir: string;
   /** Requests after a break without real progress before a fill gives up. */
   readonly retries: number;
+  /** Names no index has that are remembered at a time. */
+  readonly maxUnknownNames?: number;
   readonly tryLock?: TryFillLock;
 }
 
@@ -105,7 +107,7 @@ export class Store {
   static async open(options: StoreOptions, env: { clock: Clock; log: Logger }): Promise<Store> {
     const layout = layoutOf(options.cacheDir);
     prepareLayout(layout);
-    const catalog = await Catalog.open(layout, env.clock);
+    const catalog = await Catalog.open(layout, env.clock, options.maxUnknownNames);
     const records = await Records.open(layout, env.clock);
     return new Store(layout, catalog, records, options, env);
   }

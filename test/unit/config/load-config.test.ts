@@ -61,6 +61,8 @@ describe('the settings without any source', () => {
         answerHeaderBytes: 65_536,
         requestHeaderBytes: 32_768,
         clientConnections: 512,
+        ranges: 16,
+        unknownNames: 10_000,
       },
       log: { level: 'info', format: 'auto' },
     });

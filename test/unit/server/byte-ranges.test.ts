@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RangeNotSatisfiableError } from '../../../src/core/errors.ts';
-import { ifRangeHolds, parseRange } from '../../../src/server/byte-ranges.ts';
+import { hasTooManyRanges, ifRangeHolds, parseRange } from '../../../src/server/byte-ranges.ts';
 
 describe('a Range header', () => {
   it.each([
@@ -12,6 +12,11 @@ describe('a Range header', () => {
     ['bytes=-99', 0, 10],
     ['Bytes=0-4', 0, 5],
     ['bytes= 0-4 ', 0, 5],
+    ['bytes=0-1,2-4', 0, 5],
+    ['bytes=4-6, 1-3', 1, 7],
+    ['bytes=0-9,2-3', 0, 10],
+    ['bytes=5-,-2', 5, 10],
+    ['bytes=2-4,20-30', 2, 5],
   ])('%s of ten bytes asks for %i to %i', (header, start, end) => {
     expect(parseRange(header, 10)).toEqual({ start, end });
   });
@@ -30,7 +35,7 @@ describe('a Range header', () => {
     expect(parseRange(header, 10)).toBeNull();
   });
 
-  it.each(['bytes=10-', 'bytes=10-12', 'bytes=-0', 'bytes=999999999999999-'])(
+  it.each(['bytes=10-', 'bytes=10-12', 'bytes=10-12,-0', 'bytes=-0', 'bytes=999999999999999-'])(
     '%s lies outside ten bytes',
     (header) => {
       expect(() => parseRange(header, 10)).toThrow(RangeNotSatisfiableError);
@@ -40,6 +45,14 @@ describe('a Range header', () => {
   it('has nothing to ask for in an empty file', () => {
     expect(() => parseRange('bytes=0-', 0)).toThrow(RangeNotSatisfiableError);
     expect(() => parseRange('bytes=-1', 0)).toThrow(RangeNotSatisfiableError);
+  });
+
+  it('asks for too much when it asks for more ranges than allowed', () => {
+    expect(hasTooManyRanges(undefined, 1)).toBe(false);
+    expect(hasTooManyRanges('bytes=0-1', 1)).toBe(false);
+    expect(hasTooManyRanges('bytes=0-1,2-3', 1)).toBe(true);
+    expect(hasTooManyRanges('bytes=0-1,2-3,4-5', 3)).toBe(false);
+    expect(hasTooManyRanges(`bytes=${'0-,'.repeat(3)}`, 3)).toBe(true);
   });
 
   it('stands only under the very entity tag of If-Range', () => {
