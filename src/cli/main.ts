@@ -35,6 +35,7 @@ const VERBS: VerbTable = {
   delete: () => import('./delete.ts'),
   gc: () => import('./gc.ts'),
   verify: () => import('./verify.ts'),
+  lock: () => import('./lock.ts'),
   'run-mirror': () => import('./run-mirror.ts'),
   service: () => import('./service.ts'),
   config: () => import('./config-verb.ts'),
