@@ -20,6 +20,8 @@ export interface ResolveRequest {
   readonly prereleases?: boolean;
   /** The requirements alone, without theirs. */
   readonly withoutDependencies?: boolean;
+  /** Nothing but this machine can be reached: URLs and repositories in requirements fail. */
+  readonly isCutOff?: boolean;
   /** The tool is killed after this long; five minutes by default. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

@@ -47,7 +47,7 @@ export async function resolve(
 
 async function layOut(
   folder: string,
-  { requirements, constraints = [] }: ResolveRequest,
+  { requirements, constraints = [], isCutOff = false }: ResolveRequest,
   variables: Readonly<Record<string, string | undefined>>,
 ): Promise<Workplace> {
   const requirementsFile = join(folder, 'requirements.in');
@@ -55,6 +55,6 @@ async function layOut(
   await mkdir(join(folder, 'home'));
   await writeFile(requirementsFile, `${requirements.join('\n')}\n`);
   if (constraintsFile !== null) await writeFile(constraintsFile, `${constraints.join('\n')}\n`);
-  const env = cleanEnvironment(variables, join(folder, 'home'));
+  const env = cleanEnvironment(variables, join(folder, 'home'), isCutOff);
   return { folder, requirementsFile, constraintsFile, env };
 }

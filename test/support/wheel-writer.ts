@@ -28,6 +28,12 @@ export interface WheelOptions extends DistributionOptions {
   readonly isCompressed?: boolean;
 }
 
+/** What only an sdist has. */
+export interface SdistOptions extends DistributionOptions {
+  /** `build-system.requires`; none by default. */
+  readonly buildRequires?: readonly string[];
+}
+
 /** A distribution file made by code. */
 export interface WrittenFile {
   readonly filename: string;
@@ -74,11 +80,11 @@ export function writeWheel(options: WheelOptions): WrittenWheel {
  * A valid sdist (PEP 625, PEP 643) whose build backend lies in its own tree (`backend-path`) and needs
  * nothing else, so that any installer builds it without a network.
  */
-export function writeSdist(options: DistributionOptions): WrittenFile {
+export function writeSdist(options: SdistOptions): WrittenFile {
   const stem = `${escapedName(options.name)}-${options.version}`;
   const members = [
     member('PKG-INFO', coreMetadata(options)),
-    member('pyproject.toml', PYPROJECT),
+    member('pyproject.toml', PYPROJECT.replace('[]', JSON.stringify(options.buildRequires ?? []))),
     member('backend/self_backend.py', BACKEND),
     ...modules(options).map(({ path, content }) => ({ path: `src/${path}`, content })),
   ].map(({ path, content }) => ({ path: `${stem}/${path}`, content }));

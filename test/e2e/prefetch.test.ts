@@ -1,0 +1,329 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Proof } from '../../src/prefetch/proof.ts';
+import type { SetReport } from '../../src/prefetch/report.ts';
+import { sha256Of } from '../support/fake-upstream.ts';
+import type { FakeFile, FakeUpstream } from '../support/fake-upstream.ts';
+import { stageUpstream } from '../support/mirror.ts';
+import { makeVirtualEnvironment, pythonClients, uvPipInstall } from '../support/python-clients.ts';
+import { makeTempFolder } from '../support/temp-folder.ts';
+import { runVerb } from '../support/verbs.ts';
+import type { VerbResult } from '../support/verbs.ts';
+import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
+
+const LINUX = 'manylinux_2_28_x86_64';
+const MAC = 'macosx_12_0_arm64';
+const WINDOWS = 'win_amd64';
+
+const native = (version: string, python: string, platform: string): FakeFile =>
+  writeWheel({ name: 'native', version, tag: `cp3${python}-cp3${python}-${platform}` });
+
+const PROJECTS: Readonly<Record<string, readonly FakeFile[]>> = {
+  app: [
+    writeWheel({
+      name: 'App',
+      version: '1.0',
+      requires: ['native>=1', 'winonly; sys_platform == "win32"'],
+      extras: { more: ['extra-lib'] },
+    }),
+    writeWheel({ name: 'App', version: '0.9' }),
+  ],
+  native: [
+    native('1.0', '11', 'manylinux_2_17_x86_64'),
+    native('1.0', '11', 'macosx_11_0_arm64'),
+    native('1.0', '12', 'manylinux_2_17_x86_64'),
+    writeSdist({ name: 'native', version: '1.0' }),
+  ],
+  winonly: [writeWheel({ name: 'winonly', version: '1.0' })],
+  'extra-lib': [writeWheel({ name: 'extra_lib', version: '1.0' })],
+  // Built by a backend of the index, which needs another one in turn.
+  built: [writeForeignSdist()],
+  backend: [backendWheel()],
+  'backend-help': [writeWheel({ name: 'backend_help', version: '1.0' })],
+};
+
+/** An sdist whose build backend comes from the index. */
+function writeForeignSdist(): FakeFile {
+  return writeSdist({ name: 'built', version: '1.0', buildRequires: ['backend>=1'] });
+}
+
+function backendWheel(): FakeFile {
+  return writeWheel({ name: 'backend', version: '1.0', requires: ['backend-help'] });
+}
+
+interface Stage {
+  readonly upstream: FakeUpstream;
+  readonly cacheDir: string;
+  readonly folder: string;
+  readonly verb: (...argv: readonly string[]) => Promise<VerbResult>;
+  readonly report: (...argv: readonly string[]) => Promise<SetReport>;
+  readonly proof: (...argv: readonly string[]) => Promise<Proof>;
+}
+
+async function setStage(projects = PROJECTS): Promise<Stage> {
+  const upstream = await stageUpstream({ projects });
+  const temp = await makeTempFolder('wheelcellar-prefetch-');
+  onTestFinished(() => temp.remove());
+  const cacheDir = join(temp.path, 'cache');
+  const verb = (...argv: readonly string[]): Promise<VerbResult> =>
+    runVerb({ cacheDir, indexUrl: upstream.indexUrl }, ...argv);
+  const json = async <T>(...argv: readonly string[]): Promise<T> => {
+    const { stdout, stderr } = await verb(...argv, '--json');
+    if (stdout === '') throw new Error(stderr);
+    return JSON.parse(stdout) as T;
+  };
+  return {
+    upstream,
+    cacheDir,
+    folder: temp.path,
+    verb,
+    report: (...argv) => json<SetReport>('prefetch', ...argv),
+    proof: (...argv) => json<Proof>('prove', ...argv),
+  };
+}
+
+async function write(stage: Stage, name: string, text: string): Promise<string> {
+  const path = join(stage.folder, name);
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(path, text);
+  return path;
+}
+
+const names = (report: SetReport): string[] => report.files.map(({ filename }) => filename);
+const on = (python: string, ...platforms: readonly string[]): string[] => [
+  '--python',
+  python,
+  '--platform',
+  platforms.join(','),
+];
+
+beforeAll(() => {
+  process.env['PATH'] = `${join(pythonClients.python, '..')}:${process.env['PATH'] ?? ''}`;
+});
+
+describe('prefetch', () => {
+  it('holds exactly the files of a matrix, and says where there is no wheel', async () => {
+    const stage = await setStage();
+    const report = await stage.report('App[more]', ...on('3.11,3.12', LINUX, MAC, WINDOWS));
+    expect(names(report)).toEqual([
+      'app-1.0-py3-none-any.whl',
+      'extra_lib-1.0-py3-none-any.whl',
+      'native-1.0-cp311-cp311-macosx_11_0_arm64.whl',
+      'native-1.0-cp311-cp311-manylinux_2_17_x86_64.whl',
+      'native-1.0-cp312-cp312-manylinux_2_17_x86_64.whl',
+      'native-1.0.tar.gz',
+      'winonly-1.0-py3-none-any.whl',
+    ]);
+    expect(report.isWhole).toBe(true);
+    expect(report.resolver).toMatch(/^uv /);
+    const built = report.targets.flatMap(({ python, platform, sdists }) =>
+      sdists.map(({ project }) => `${project} ${python} ${platform}`),
+    );
+    expect(built).toEqual([
+      `native 3.11 ${WINDOWS}`,
+      `native 3.12 ${MAC}`,
+      `native 3.12 ${WINDOWS}`,
+    ]);
+  });
+
+  it('fetches nothing twice, and offline asks for nothing', async () => {
+    const stage = await setStage();
+    await stage.report('app', ...on('3.11', LINUX));
+    stage.upstream.forget();
+    const again = await stage.report('app', ...on('3.11', LINUX));
+    expect(again.files.map(({ outcome }) => outcome)).toEqual(['held', 'held']);
+    expect(stage.upstream.count(/\/packages\//)).toBe(0);
+    stage.upstream.forget();
+    const offline = await stage.verb('prefetch', 'app', '--offline', ...on('3.11', LINUX));
+    expect(offline.code, offline.stderr).toBe(0);
+    expect(stage.upstream.connections).toBe(0);
+  });
+
+  it('takes wheels alone when it is told so, and the exit status says that the set has a hole', async () => {
+    const stage = await setStage();
+    const { code, stdout } = await stage.verb(
+      'prefetch',
+      'native==1.0',
+      '--only-binary',
+      ...on('3.13', LINUX),
+    );
+    expect(code, stdout).toBe(1);
+    expect(stdout).toContain('NOT whole');
+    expect(stdout).toMatch(/not resolved: .*native/s);
+  });
+
+  it('tells sizes before anything is fetched', async () => {
+    const stage = await setStage();
+    const { code, stdout } = await stage.verb('prefetch', 'app', '--dry-run', ...on('3.11', LINUX));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/fetch {2}app-1\.0-py3-none-any\.whl {2}1\.\d kB/);
+    expect(stdout).toContain('0 held, 2 to fetch');
+    expect(stage.upstream.count(/\.whl$/)).toBe(0);
+  });
+
+  it('keeps the set when it is told so', async () => {
+    const stage = await setStage();
+    await stage.report('app', '--keep', ...on('3.11', LINUX));
+    const { stdout } = await stage.verb('info', 'native');
+    expect(stdout).toContain('==1.0');
+  });
+
+  it('reads requirements with includes, constraints, hashes and markers', async () => {
+    const stage = await setStage();
+    const digest = sha256Of(PROJECTS['app']?.[1]?.content ?? '');
+    await write(stage, 'limits.txt', 'app<1\n');
+    await write(stage, 'more.txt', 'extra-lib; python_version >= "3.12"\n./local\n');
+    const file = await write(
+      stage,
+      'requirements.txt',
+      `-c limits.txt\n-r more.txt\n--extra-index-url http://127.0.0.1:9/simple/\napp --hash=sha256:${digest}\n`,
+    );
+    const report = await stage.report('-r', file, ...on('3.11,3.12', LINUX));
+    expect(names(report)).toEqual(['app-0.9-py3-none-any.whl', 'extra_lib-1.0-py3-none-any.whl']);
+    expect(report.problems.join('\n')).toMatch(/127\.0\.0\.1:9.*not asked/);
+    expect(report.problems.join('\n')).toMatch(/\.\/local/);
+    expect(report.targets.map(({ packages }) => packages)).toEqual([1, 2]);
+  });
+
+  it('asks no resolver for requirements with versions and digests', async () => {
+    const stage = await setStage();
+    const [wheel] = PROJECTS['app'] ?? [];
+    const text = `app==1.0 --hash=sha256:${sha256Of(wheel?.content ?? '')}\n`;
+    const file = await write(stage, 'requirements.txt', text);
+    const report = await stage.report('-r', file, ...on('3.11', LINUX));
+    expect(report.resolver).toBeNull();
+    expect(names(report)).toEqual(['app-1.0-py3-none-any.whl']);
+    const wrong = await write(stage, 'wrong.txt', text.replace(/[0-9a-f]{8}\n/, '00000000\n'));
+    const { code, stdout } = await stage.verb('prefetch', '-r', wrong, ...on('3.11', LINUX));
+    expect(code).toBe(3);
+    expect(stdout).toContain('none of the files that the lock names');
+  });
+
+  it('reads projects with their extras and groups', async () => {
+    const stage = await setStage();
+    const file = await write(
+      stage,
+      'pyproject.toml',
+      '[project]\nname = "mine"\ndependencies = ["app<1"]\n' +
+        '[project.optional-dependencies]\nx = ["extra-lib"]\n[dependency-groups]\ntest = ["winonly"]\n',
+    );
+    const report = await stage.report(
+      '-r',
+      file,
+      '--extra',
+      'x',
+      '--group',
+      'test',
+      ...on('3.11', LINUX),
+    );
+    expect(names(report)).toEqual([
+      'app-0.9-py3-none-any.whl',
+      'extra_lib-1.0-py3-none-any.whl',
+      'winonly-1.0-py3-none-any.whl',
+    ]);
+  });
+
+  it('takes what is installed in an environment', async () => {
+    const stage = await setStage();
+    const folder = join(stage.folder, 'env');
+    const { python } = await makeVirtualEnvironment(folder);
+    const { indexUrl } = stage.upstream;
+    const made = await uvPipInstall({ python, indexUrl, args: ['app<1', 'extra-lib'] });
+    expect(made.code, made.stderr).toBe(0);
+    const report = await stage.report('--environment', folder, ...on('3.11', LINUX));
+    expect(names(report)).toEqual(['app-0.9-py3-none-any.whl', 'extra_lib-1.0-py3-none-any.whl']);
+    expect(report.resolver).toBeNull();
+  });
+
+  it('fetches what builds need, with what that needs', async () => {
+    const stage = await setStage();
+    const without = await stage.report('built', '--dry-run', ...on('3.11', LINUX));
+    expect(names(without)).toEqual(['built-1.0.tar.gz']);
+    const report = await stage.report('built', '--with-build-deps', ...on('3.11', LINUX));
+    expect(names(report)).toEqual([
+      'backend-1.0-py3-none-any.whl',
+      'backend_help-1.0-py3-none-any.whl',
+      'built-1.0.tar.gz',
+    ]);
+    expect(report.isWhole).toBe(true);
+  });
+
+  it.each([
+    ['a damaged file', { flipByteAt: 60 }, 5],
+    ['a file that is gone', { status: 404 }, 3],
+  ])('says by its exit status what is missing: %s', async (_words, fault, status) => {
+    const stage = await setStage();
+    stage.upstream.fault(/native-.*\.whl$/, fault);
+    const { code, stdout } = await stage.verb('prefetch', 'app', ...on('3.11', LINUX));
+    expect(code, stdout).toBe(status);
+    expect(stdout).toMatch(/failed: native-1\.0-cp311/);
+    expect(stdout).toContain('NOT whole');
+  });
+
+  it('refuses what it cannot understand before it asks anybody', async () => {
+    const stage = await setStage();
+    const lines = [
+      ['prefetch'],
+      ['prefetch', 'a b'],
+      ['prefetch', 'app', '--python', 'three'],
+      ['prefetch', 'app', '--platform', 'linux'],
+      ['prefetch', '-r', '/nonexistent/requirements.txt'],
+      ['prefetch', '--lock', '/nonexistent/uv.lock'],
+      ['prefetch', 'app', '-j', '0'],
+    ];
+    for (const line of lines) {
+      const { code, stderr } = await stage.verb(...line);
+      expect(code, `${line.join(' ')}: ${stderr}`).toBe(2);
+    }
+    expect(stage.upstream.connections).toBe(0);
+  });
+});
+
+describe('prove', () => {
+  it('installs what was prefetched with no upstream, and lists what is missing before', async () => {
+    const stage = await setStage();
+    const file = await write(stage, 'requirements.txt', 'App[more]\n');
+    const before = await stage.verb('prove', '-r', file);
+    expect(before.code).toBe(4);
+    expect(before.stdout).toMatch(/missing +app: nothing of it is held/);
+    await stage.report('-r', file);
+    await stage.upstream.down();
+    stage.upstream.forget();
+    const proof = await stage.proof('-r', file);
+    expect(proof.targets[0]?.words).toBeNull();
+    expect(proof).toMatchObject({ isReady: true, targets: [{ how: 'installed', isReady: true }] });
+    expect(stage.upstream.connections).toBe(0);
+  });
+
+  it('resolves for machines that are not here', async () => {
+    const stage = await setStage();
+    await stage.report('app', ...on('3.11', MAC));
+    const mac = await stage.proof('app', ...on('3.11', MAC));
+    expect(mac).toMatchObject({ isReady: true, targets: [{ how: 'resolved' }] });
+    const windows = await stage.verb('prove', 'app', ...on('3.11', WINDOWS));
+    expect(windows.code, windows.stdout).toBe(4);
+    expect(windows.stdout).toMatch(/missing +winonly: nothing of it is held/);
+  });
+
+  it('finds what a lock names, by its digests', async () => {
+    const stage = await setStage();
+    const [wheel] = PROJECTS['extra-lib'] ?? [];
+    const text = `extra-lib==1.0 --hash=sha256:${sha256Of(wheel?.content ?? '')}\n`;
+    const file = await write(stage, 'requirements.txt', text);
+    expect((await stage.proof('-r', file)).isReady).toBe(false);
+    await stage.report('-r', file);
+    const proof = await stage.proof('-r', file);
+    expect(proof).toMatchObject({ isReady: true, targets: [{ how: 'installed' }] });
+  });
+
+  it('is not ready when a build needs what is not here', async () => {
+    const stage = await setStage();
+    await stage.report('built', ...on('3.11', MAC));
+    const proof = await stage.proof('built', ...on('3.11', MAC));
+    expect(proof.isReady).toBe(false);
+    expect(proof.report.problems.join('\n')).toMatch(/build of built-1\.0\.tar\.gz.*backend/s);
+    await stage.report('built', '--with-build-deps', ...on('3.11', MAC));
+    expect((await stage.proof('built', ...on('3.11', MAC))).isReady).toBe(true);
+  });
+});
