@@ -1,0 +1,29 @@
+/** How far away the replayed index is, and what goes wrong there. */
+export interface Weather {
+  /** Before each answer. */
+  readonly latencyMs: number;
+  /** Before the first answer of each connection, on top: what TCP and TLS handshakes would cost. */
+  readonly handshakeMs: number;
+  /** Rate of each file's body; `null` for as fast as it goes. */
+  readonly bytesPerSecond: number | null;
+  readonly fault: ReplayFault | null;
+}
+
+/** A fault that strikes so many requests whose path fits. */
+interface ReplayFault {
+  /** Source of a regular expression. */
+  readonly path: string;
+  readonly kind: 'status' | 'reset' | 'stall';
+  readonly times: number;
+}
+
+/** Next door, and all is well. */
+export const QUIET: Weather = { latencyMs: 0, handshakeMs: 0, bytesPerSecond: null, fault: null };
+
+/** What was asked of the replayed index. */
+export interface Counts {
+  /** Path → number of GETs. */
+  readonly gets: Readonly<Record<string, number>>;
+  /** Of bodies. */
+  readonly bytesSent: number;
+}
