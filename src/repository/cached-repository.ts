@@ -8,6 +8,7 @@ import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { FileSource, Repository, RequestContext, Snapshot } from './repository.ts';
 import { PageRefresher } from './page-refresher.ts';
+import { StoredPages } from './stored-pages.ts';
 import { UpstreamFiles } from './upstream-files.ts';
 import type { FileRules } from './upstream-files.ts';
 import { UpstreamPages } from './upstream-pages.ts';
@@ -37,8 +38,9 @@ export class CachedRepository implements Repository {
     this.name = upstream.name;
     this.#upstream = upstream;
     this.#store = store;
-    const refresher = new PageRefresher(upstream, store, options.maxPageBytes, env);
-    this.#pages = new UpstreamPages(upstream, store, refresher, options, env.clock);
+    const stored = new StoredPages(upstream, store);
+    const refresher = new PageRefresher(upstream, store, stored, options.maxPageBytes, env);
+    this.#pages = new UpstreamPages(upstream, store, { refresher, stored }, options, env.clock);
     this.#files = new UpstreamFiles(upstream, store, this.#pages, options, env);
   }
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { NotFoundError } from '../core/errors.ts';
 import { metadataFacts } from '../packaging/core-metadata.ts';
@@ -7,7 +6,11 @@ import { parseFilename } from '../packaging/filenames.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { normalizeVersion } from '../packaging/versions.ts';
 import { encodePathSegments } from '../simple/link.ts';
-import { describedVersion, writeLegacyJsonInSlices } from '../simple/write-legacy-json.ts';
+import type { DistributionFile, ProjectDetail } from '../simple/model.ts';
+import { FILES_IN_STEP, finishInSlices } from '../simple/slices.ts';
+import type { Steps } from '../simple/slices.ts';
+import { describedVersion, legacyJsonPieces } from '../simple/write-legacy-json.ts';
+import { gatherPage } from './page-bytes.ts';
 import type { ReadyPage } from './rendered-pages.ts';
 import type { Repository, RequestContext, ServedProject } from './repository.ts';
 
@@ -47,22 +50,21 @@ export class LegacyDocuments {
     const present = this.#cache.get(key);
     if (present !== undefined) return { ...present, freshness: snapshot.freshness };
     const served = await snapshot.load();
-    const text = await writeLegacyJsonInSlices(served.detail, {
-      linkTo: (file) => rootUrl + encodePathSegments(served.pathOf(file)),
-      metadata: await this.#metadata(served, version, context),
-      ...(version === null ? {} : { version }),
-    });
-    if (text === undefined) {
+    const written = await gatherPage(
+      legacyJsonPieces(served.detail, {
+        linkTo: (file) => rootUrl + encodePathSegments(served.pathOf(file)),
+        metadata: await this.#metadata(served, version, context),
+        ...(version === null ? {} : { version }),
+      }),
+    );
+    if (written.body.length === 0) {
       throw new NotFoundError(
         version === null ? `${project} has no files.` : `${project} has no version ${version}.`,
       );
     }
-    const body = Buffer.from(text);
-    const digest = createHash('sha256').update(body).digest('base64url').slice(0, 22);
     const page = {
-      body,
+      ...written,
       coding: 'identity',
-      etag: `"${digest}"`,
       lastSerial: served.detail.lastSerial,
     } as const;
     this.#cache.set(key, page);
@@ -76,14 +78,8 @@ export class LegacyDocuments {
     context: RequestContext,
   ): Promise<MetadataFacts | undefined> {
     const wanted =
-      version === null ? describedVersion(detail) : (normalizeVersion(version) ?? version);
-    const wheel = detail.files.find((file) => {
-      if (file.coreMetadata === false) return false;
-      const parsed = parseFilename(file.filename, detail.name);
-      return (
-        parsed !== undefined && (normalizeVersion(parsed.version) ?? parsed.version) === wanted
-      );
-    });
+      version === null ? await describedVersion(detail) : (normalizeVersion(version) ?? version);
+    const wheel = await finishInSlices(wheelSteps(detail, wanted));
     if (wheel === undefined) return undefined;
     try {
       const source = await this.#repository.file(`${pathOf(wheel)}.metadata`, context);
@@ -96,4 +92,19 @@ export class LegacyDocuments {
       return undefined;
     }
   }
+}
+
+/** A file of the version whose core metadata is advertised. */
+function* wheelSteps(
+  detail: ProjectDetail,
+  version: string | undefined,
+): Steps<DistributionFile | undefined> {
+  for (const [index, file] of detail.files.entries()) {
+    if (index > 0 && index % FILES_IN_STEP === 0) yield;
+    if (file.coreMetadata === false) continue;
+    const parsed = parseFilename(file.filename, detail.name);
+    if (parsed === undefined) continue;
+    if ((normalizeVersion(parsed.version) ?? parsed.version) === version) return file;
+  }
+  return undefined;
 }

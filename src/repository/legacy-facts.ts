@@ -5,11 +5,16 @@ import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { readLegacyJsonInSlices } from '../simple/read-legacy-json.ts';
 import type { LegacyFacts } from '../simple/read-legacy-json.ts';
+import { finishInSlices } from '../simple/slices.ts';
+import type { Steps } from '../simple/slices.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
 /** After an upstream has answered for several projects that it has no legacy JSON, it is not asked for so long. */
 const LACKS_FOR_MS = 3_600_000;
 const LACKS_AFTER_MISSES = 3;
+
+/** Bytes digested in one step. */
+const DIGESTED_IN_STEP = 1024 * 1024;
 
 /** The legacy JSON of a project, read. */
 export interface FetchedFacts {
@@ -61,11 +66,10 @@ export class LegacyFactsSource {
         accept: 'application/json',
       });
       if (answer.status === 404) return this.#miss();
-      const text = new TextDecoder('utf-8', { fatal: true }).decode(answer.body);
-      const facts = await readLegacyJsonInSlices(text, project);
+      const facts = await readLegacyJsonInSlices(answer.body, project);
       this.#misses = 0;
       this.#isExpected = true;
-      return { facts, digest: createHash('sha256').update(text).digest('hex').slice(0, 16) };
+      return { facts, digest: await finishInSlices(digestSteps(answer.body)) };
     } catch (error) {
       this.#log.debug('no legacy JSON', {
         project,
@@ -84,4 +88,13 @@ export class LegacyFactsSource {
     }
     return null;
   }
+}
+
+function* digestSteps(body: Uint8Array): Steps<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < body.length; at += DIGESTED_IN_STEP) {
+    hash.update(body.subarray(at, at + DIGESTED_IN_STEP));
+    yield;
+  }
+  return hash.digest('hex').slice(0, 16);
 }

@@ -72,6 +72,7 @@ export class AdoptedRepository implements Repository {
       return {
         ...snapshot,
         revision: `${snapshot.revision}-adopted-${revision}`,
+        standIn: undefined,
         load: async () => union(await snapshot.load(), adopted),
       };
     } catch (error) {

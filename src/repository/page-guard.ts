@@ -1,4 +1,6 @@
 import type { DistributionFile, ProjectDetail } from '../simple/model.ts';
+import { FILES_IN_STEP, finishInSlices } from '../simple/slices.ts';
+import type { Steps } from '../simple/slices.ts';
 
 /** A known filename that is now listed with another digest. */
 export interface ChangedDigest {
@@ -22,20 +24,32 @@ export interface PageJudgement {
 /**
  * Holds a new page against the stored one. Files never change under their name, so a changed digest is
  * an attack or an accident: the old entry stays. A content network that serves an old copy shows
- * by a serial that falls, or by files that are suddenly gone.
+ * by a serial that falls, or by files that are suddenly gone. Works in slices of a few milliseconds.
  */
-export function judgePage(known: ProjectDetail | undefined, next: ProjectDetail): PageJudgement {
-  if (known === undefined) return { detail: next, changed: [], wentBack: null };
+export function judgePage(known: ProjectDetail, next: ProjectDetail): Promise<PageJudgement> {
+  return finishInSlices(judgeSteps(known, next));
+}
+
+function* judgeSteps(known: ProjectDetail, next: ProjectDetail): Steps<PageJudgement> {
   const changed: ChangedDigest[] = [];
-  const before = new Map(known.files.map((file) => [file.filename, file]));
-  const files = next.files.map((file) => {
+  const before = new Map<string, DistributionFile>();
+  for (const [index, file] of known.files.entries()) {
+    if (index > 0 && index % (4 * FILES_IN_STEP) === 0) yield;
+    before.set(file.filename, file);
+  }
+  const files: DistributionFile[] = [];
+  for (const [index, file] of next.files.entries()) {
+    if (index > 0 && index % (4 * FILES_IN_STEP) === 0) yield;
     const old = before.get(file.filename);
     const was = old?.hashes['sha256'];
     const now = file.hashes['sha256'];
-    if (old === undefined || was === undefined || now === undefined || was === now) return file;
+    if (old === undefined || was === undefined || now === undefined || was === now) {
+      files.push(file);
+      continue;
+    }
     changed.push({ filename: file.filename, was, now });
-    return withFactsOf(old, file);
-  });
+    files.push(withFactsOf(old, file));
+  }
   return { detail: { ...next, files }, changed, wentBack: wentBack(known, next) };
 }
 

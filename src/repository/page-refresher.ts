@@ -5,15 +5,19 @@ import type { Logger } from '../core/logger.ts';
 import { SingleFlight } from '../core/single-flight.ts';
 import { sleep } from '../core/sleep.ts';
 import type { ProjectName } from '../packaging/names.ts';
-import { enrich } from '../simple/read-legacy-json.ts';
-import type { ProjectDetail } from '../simple/model.ts';
+import { enrichInSlices } from '../simple/read-legacy-json.ts';
+import type { DistributionFile, ProjectDetail } from '../simple/model.ts';
+import { FILES_IN_STEP, finishInSlices } from '../simple/slices.ts';
+import type { Steps } from '../simple/slices.ts';
 import type { PageRow } from '../store/catalog.ts';
 import { mirrorPathOf } from '../store/mirror-path.ts';
+import type { StoredPage } from '../store/page-files.ts';
 import type { Store } from '../store/store.ts';
 import type { FetchedPage, Upstream } from '../upstream/upstream.ts';
 import { LegacyFactsSource } from './legacy-facts.ts';
 import type { FetchedFacts } from './legacy-facts.ts';
 import { judgePage } from './page-guard.ts';
+import type { StoredPages } from './stored-pages.ts';
 
 /** A project that its upstream has deleted, or whose page went back, keeps its page so long: it may be a fault. */
 const KEEP_MISSING_MS = 24 * 3_600_000;
@@ -36,6 +40,7 @@ export interface RefreshOptions {
 export class PageRefresher {
   readonly #upstream: Upstream;
   readonly #store: Store;
+  readonly #stored: StoredPages;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #legacy: LegacyFactsSource;
@@ -45,11 +50,13 @@ export class PageRefresher {
   constructor(
     upstream: Upstream,
     store: Store,
+    stored: StoredPages,
     maxPageBytes: number,
     env: { readonly clock: Clock; readonly log: Logger },
   ) {
     this.#upstream = upstream;
     this.#store = store;
+    this.#stored = stored;
     this.#clock = env.clock;
     this.#log = env.log;
     this.#legacy = new LegacyFactsSource(upstream, maxPageBytes, env);
@@ -134,12 +141,12 @@ export class PageRefresher {
     if (known === undefined || stored === undefined || force)
       return { answer: first, detail: first.detail };
     let answer = first;
-    let judgement = judgePage(stored.detail, answer.detail);
+    let judgement = await judgePage(stored.detail, answer.detail);
     if (judgement.wentBack !== null) {
       const again = await this.#upstream.fetchPage(project, null, { noCache: true });
       if (again.kind === 'page') {
         answer = again;
-        judgement = judgePage(stored.detail, answer.detail);
+        judgement = await judgePage(stored.detail, answer.detail);
       }
     }
     for (const { filename, was, now } of judgement.changed) {
@@ -193,7 +200,8 @@ export class PageRefresher {
     timer.abort();
     if (found === 'late' || found === null)
       return { detail, mark: INCOMPLETE, isLate: found === 'late' };
-    return { detail: enrich(detail, found.facts), mark: found.digest, isLate: false };
+    const enriched = await enrichInSlices(detail, found.facts);
+    return { detail: enriched, mark: found.digest, isLate: false };
   }
 
   /** Completes a stored page whose facts came too late or failed the last time. */
@@ -218,7 +226,7 @@ export class PageRefresher {
       await this.#put(
         project,
         answer,
-        enrich(stored.detail, found.facts),
+        await enrichInSlices(stored.detail, found.facts),
         `${simpleDigest(row)}.${found.digest}`,
       );
     } catch (error) {
@@ -241,36 +249,44 @@ export class PageRefresher {
   ): Promise<void> {
     const at = this.#clock.now();
     const lastSerial = answer.lastSerial ?? detail.lastSerial;
-    const sizeBytes = await this.#store.pages.write(this.#upstream.name, project, {
+    const page: StoredPage = {
       format: 1,
       indexUrl: this.#upstream.url,
       bodyDigest,
       fetchedAt: at,
       detail: { ...detail, lastSerial },
-    });
+    };
     // A quarantined project offers nothing, held files included (PEP 792).
     const offered = detail.status === 'quarantined' ? [] : detail.files;
-    await this.#store.catalog.putPage(
-      {
-        upstream: this.#upstream.name,
-        project,
-        indexUrl: this.#upstream.url,
-        absent: false,
-        etag: answer.etag,
-        lastModified: answer.lastModified,
-        bodyDigest,
-        lastSerial,
-        sizeBytes,
-        fetchedAt: at,
-        checkedAt: at,
-        maxAgeMs: answer.maxAgeMs,
-        missingSince: null,
-      },
-      {
-        files: offered,
-        pathOf: (file) => mirrorPathOf(this.#upstream.name, this.#upstream.url, file.url) ?? '',
-      },
-    );
+    const entries = await finishInSlices(this.#byPath(offered));
+    const sizeBytes = await this.#store.pages.write(this.#upstream.name, project, page);
+    const row: PageRow = {
+      upstream: this.#upstream.name,
+      project,
+      indexUrl: this.#upstream.url,
+      absent: false,
+      etag: answer.etag,
+      lastModified: answer.lastModified,
+      bodyDigest,
+      lastSerial,
+      sizeBytes,
+      fetchedAt: at,
+      checkedAt: at,
+      maxAgeMs: answer.maxAgeMs,
+      missingSince: null,
+    };
+    await this.#store.catalog.putPage(row, { entryAt: (path) => entries.get(path) });
+    await this.#stored.take(row, page);
+  }
+
+  *#byPath(files: readonly DistributionFile[]): Steps<ReadonlyMap<string, DistributionFile>> {
+    const entries = new Map<string, DistributionFile>();
+    for (const [index, file] of files.entries()) {
+      if (index > 0 && index % FILES_IN_STEP === 0) yield;
+      const path = mirrorPathOf(this.#upstream.name, this.#upstream.url, file.url);
+      if (path !== undefined) entries.set(path, file);
+    }
+    return entries;
   }
 
   async #putAbsent(project: ProjectName, row: PageRow | undefined, force: boolean): Promise<void> {
@@ -301,7 +317,7 @@ export class PageRefresher {
         maxAgeMs: null,
         missingSince: null,
       },
-      { files: [], pathOf: () => '' },
+      { entryAt: () => undefined },
     );
   }
 

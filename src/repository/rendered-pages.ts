@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { LRUCache } from 'lru-cache';
@@ -8,8 +7,11 @@ import type { ProjectName } from '../packaging/names.ts';
 import { relativeLink } from '../simple/link.ts';
 import type { ProjectDetail } from '../simple/model.ts';
 import type { PageCoding } from '../simple/negotiate.ts';
-import { writeHtmlList, writeHtmlPageInSlices } from '../simple/write-html.ts';
-import { writeJsonList, writeJsonPageInSlices } from '../simple/write-json.ts';
+import { htmlPagePieces, writeHtmlList } from '../simple/write-html.ts';
+import { jsonPagePieces, writeJsonList } from '../simple/write-json.ts';
+import { gatherPage, pageOf } from './page-bytes.ts';
+import type { PageBytes } from './page-bytes.ts';
+import type { StaticPage } from '../store/static-pages.ts';
 import type { Freshness, Repository, RequestContext, Snapshot } from './repository.ts';
 
 type Compress = (body: Buffer) => Promise<Buffer>;
@@ -52,12 +54,13 @@ export interface ReadyPage {
   readonly freshness: Freshness;
 }
 
-interface RenderedPage {
-  readonly body: Buffer;
+interface RenderedPage extends PageBytes {
   readonly coding: PageCoding;
-  readonly etag: string;
   readonly lastSerial: number | null;
 }
+
+/** Shorter pages are written too quickly for a page to stand in for them. */
+const LEAST_AWAITED_BYTES = 64 * 1024;
 
 /** Compressing less saves no time worth having; such pages fit one packet anyway. */
 const LEAST_COMPRESSED_BYTES = 860;
@@ -84,17 +87,34 @@ export class RenderedPages {
   /** A project's page. @throws as Repository.projectDetail */
   async project(project: ProjectName, form: PageForm, context: RequestContext): Promise<ReadyPage> {
     const snapshot = await this.#inner.projectDetail(project, context);
-    const hidden = form.hideYanked ? ' no-yanked' : '';
-    const key = `${project} ${snapshot.revision} ${form.format} ${form.depth}${hidden}`;
-    const rendered = await this.#rendered(key, form.coding, () => renderProject(snapshot, form));
-    return { ...rendered, freshness: snapshot.freshness };
+    const { freshness, revision } = snapshot;
+    const rendering = this.#rendered(keyOf(project, revision, form), form.coding, () =>
+      renderProject(snapshot, form),
+    );
+    const standIn = this.#standIn(project, snapshot, form);
+    if (standIn === undefined) return { ...(await rendering), freshness };
+    // Whoever asks when it is ready learns what went wrong.
+    rendering.catch(() => {});
+    return { ...standIn, freshness: { ...freshness, status: 'stale', freshForMs: 0 } };
+  }
+
+  /** The page before, when this one is not ready yet and takes its time. */
+  #standIn(
+    project: ProjectName,
+    { revision, standIn }: Snapshot,
+    form: PageForm,
+  ): RenderedPage | undefined {
+    if (standIn === undefined) return undefined;
+    if (this.#cache.has(`${keyOf(project, revision, form)} ${form.coding}`)) return undefined;
+    const page = this.#cache.get(`${keyOf(project, standIn, form)} ${form.coding}`);
+    return page !== undefined && page.body.length >= LEAST_AWAITED_BYTES ? page : undefined;
   }
 
   /** The root page: the names of which something is held. Never asks an upstream. */
   async root(form: PageForm, context: RequestContext): Promise<ReadyPage> {
     const { projects } = await this.#inner.projectList(context);
     const text = form.format === 'json' ? writeJsonList(projects) : writeHtmlList(projects);
-    const identity = rendering(Buffer.from(text), null);
+    const identity: RenderedPage = { ...pageOf(text), coding: 'identity', lastSerial: null };
     const page = form.coding === 'identity' ? identity : await compressed(identity, form.coding);
     return { ...page, freshness: { status: 'hit', detail: null, freshForMs: Infinity } };
   }
@@ -124,10 +144,14 @@ async function renderProject(snapshot: Snapshot, form: PageForm): Promise<Render
   const writing = {
     linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(form.depth, pathOf(file)),
   };
-  const text = await (form.format === 'json'
-    ? writeJsonPageInSlices(detail, writing)
-    : writeHtmlPageInSlices(detail, writing));
-  return rendering(Buffer.from(text), detail.lastSerial);
+  const pieces = form.format === 'json' ? jsonPagePieces : htmlPagePieces;
+  const page = await gatherPage(pieces(detail, writing));
+  return { ...page, coding: 'identity', lastSerial: detail.lastSerial };
+}
+
+function keyOf(project: ProjectName, revision: string, form: PageForm): string {
+  const hidden = form.hideYanked ? ' no-yanked' : '';
+  return `${project} ${revision} ${form.format} ${form.depth}${hidden}`;
 }
 
 function withoutYanked(detail: ProjectDetail): ProjectDetail {
@@ -139,7 +163,7 @@ function withoutYanked(detail: ProjectDetail): ProjectDetail {
 export async function renderStaticProject(
   repository: Repository,
   project: ProjectName,
-): Promise<{ html: string; json: string } | null> {
+): Promise<StaticPage | null> {
   const context: RequestContext = { networkMode: 'offline', signal: new AbortController().signal };
   const snapshot = await repository.projectDetail(project, context).catch((error: unknown) => {
     if (error instanceof NotFoundError || error instanceof NotHeldOfflineError) return null;
@@ -151,20 +175,14 @@ export async function renderStaticProject(
     linkTo: (file: Parameters<typeof pathOf>[0]) => relativeLink(1, pathOf(file)),
     withOldMetadataName: false,
   };
-  return {
-    html: await writeHtmlPageInSlices(detail, writing),
-    json: await writeJsonPageInSlices(detail, writing),
-  };
+  const html = await gatherPage(htmlPagePieces(detail, writing));
+  const json = await gatherPage(jsonPagePieces(detail, writing));
+  return { html: html.body, json: json.body };
 }
 
 /** The static root page. */
-export function renderStaticRoot(projects: readonly ProjectName[]): { html: string; json: string } {
-  return { html: writeHtmlList(projects), json: writeJsonList(projects) };
-}
-
-function rendering(body: Buffer, lastSerial: number | null): RenderedPage {
-  const digest = createHash('sha256').update(body).digest('base64url').slice(0, 22);
-  return { body, coding: 'identity', etag: `"${digest}"`, lastSerial };
+export function renderStaticRoot(projects: readonly ProjectName[]): StaticPage {
+  return { html: Buffer.from(writeHtmlList(projects)), json: Buffer.from(writeJsonList(projects)) };
 }
 
 /** The same page, coded; small pages stay as they are. */

@@ -35,6 +35,11 @@ export interface Freshness {
 /** A version of a project's page that may not have been read yet. Same revision, same page. */
 export interface Snapshot {
   readonly revision: string;
+  /**
+   * The revision before, whose page may be given for a moment, as a stale one, while this one is made
+   * ready. Missing when it would be wrong.
+   */
+  readonly standIn?: string | undefined;
   readonly freshness: Freshness;
   load(): Promise<ServedProject>;
 }

@@ -1,8 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { ProjectName } from '../packaging/names.ts';
+import { SingleFlight } from '../core/single-flight.ts';
 import type { DistributionFile, Hashes } from '../simple/model.ts';
+import { FILES_IN_STEP, finishInSlices } from '../simple/slices.ts';
+import type { Steps } from '../simple/slices.ts';
 import type { HeldFile, PageRow } from '../store/catalog.ts';
 import { mirrorPathOf } from '../store/mirror-path.ts';
+import type { StoredPage } from '../store/page-files.ts';
 import type { Store } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ServedProject } from './repository.ts';
@@ -12,7 +16,11 @@ const LOADED_BYTES = 32 * 1024 * 1024;
 
 /** A stored page as it is served. */
 export interface LoadedPage {
+  /** Of the page that was read; a row may be about to follow it. */
+  readonly bodyDigest: string;
   readonly served: ServedProject;
+  /** The project's revision when it was held against what is held. */
+  readonly holdingsRevision: number;
   readonly sizeBytes: number;
   /** Whether what is held (or was seen first) shows in it, so that a new file makes a new revision. */
   readonly dependsOnHoldings: boolean;
@@ -23,7 +31,7 @@ export interface LoadedPage {
 /** A page with what tells whether it still holds. */
 interface KeptPage extends LoadedPage {
   /** Paths of the files whose core metadata the index advertises with a digest. */
-  readonly advertised: readonly string[];
+  readonly advertised: ReadonlySet<string>;
   /** Of the project, when the page was last held against the records. */
   readonly revision: number;
 }
@@ -33,16 +41,20 @@ interface Holdings {
   readonly files: ReadonlyMap<string, HeldFile>;
   /** sha256 of held core metadata, by the path of its file. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** Paths of files whose core metadata must not be advertised. */
+  readonly withdrawn: ReadonlySet<string>;
 }
 
 /**
  * Makes served pages out of stored ones: every file gets its place in the mirror; files that may not be
  * fetched are left out unless held; missing digests are filled in from what was seen first; core
- * metadata is advertised where it can be served and never where it was found wrong.
+ * metadata is advertised where it can be served and never where it was found wrong. Huge pages are made in
+ * slices of a few milliseconds.
  */
 export class StoredPages {
   readonly #upstream: Upstream;
   readonly #store: Store;
+  readonly #loads = new SingleFlight<LoadedPage | undefined>();
   readonly #loaded = new LRUCache<string, KeptPage>({
     maxSize: LOADED_BYTES,
     sizeCalculation: (page) => Math.max(1, page.sizeBytes),
@@ -60,7 +72,8 @@ export class StoredPages {
     const revision = this.#store.catalog.revisionOf(row.project);
     if (revision === page.revision) return page;
     // A withdrawal raises the revision; what is stored raises it far more often.
-    if (this.#countWithdrawn(page.advertised) === page.withdrawn) {
+    const withdrawn = this.#store.records.withdrawnMetadata(this.#upstream.name);
+    if (countOf(withdrawn, page.advertised) === page.withdrawn) {
       this.#loaded.set(keyOf(row), { ...page, revision });
       return page;
     }
@@ -72,15 +85,35 @@ export class StoredPages {
   async load(project: ProjectName, row: PageRow): Promise<LoadedPage | undefined> {
     const present = this.peek(row);
     const revision = this.#store.catalog.revisionOf(project);
-    if (present !== undefined && !present.dependsOnHoldings) return present;
-    const stored = await this.#store.pages.read(this.#upstream.name, project);
-    if (stored === undefined) return undefined;
+    if (present !== undefined && isCurrent(present, revision)) return present;
+    return await this.#loads.run(`${keyOf(row)} ${revision}`, async () => {
+      const stored = await this.#store.pages.read(this.#upstream.name, project);
+      return stored && (await this.#make(row, stored));
+    });
+  }
+
+  /** Makes ready the page that was stored just now: nobody needs to read it back. */
+  async take(row: PageRow, stored: StoredPage): Promise<void> {
+    const revision = this.#store.catalog.revisionOf(row.project);
+    await this.#loads.run(`${keyOf(row)} ${revision}`, () => this.#make(row, stored));
+  }
+
+  async #make(row: PageRow, stored: StoredPage): Promise<LoadedPage> {
+    const page = await finishInSlices(this.#steps(row, stored));
+    // Written before its row, it may be newer than what the row speaks of.
+    if (page.bodyDigest === row.bodyDigest) this.#loaded.set(keyOf(row), page);
+    return page;
+  }
+
+  *#steps({ project, sizeBytes }: PageRow, stored: StoredPage): Steps<KeptPage> {
+    const revision = this.#store.catalog.revisionOf(project);
     const holdings = this.#holdings(project);
     const files: DistributionFile[] = [];
     const paths = new Map<DistributionFile, string>();
-    const advertised: string[] = [];
+    const advertised = new Set<string>();
     let dependsOnHoldings = false;
-    for (const entry of stored.detail.files) {
+    for (const [index, entry] of stored.detail.files.entries()) {
+      if (index > 0 && index % FILES_IN_STEP === 0) yield;
       const path = mirrorPathOf(this.#upstream.name, this.#upstream.url, entry.url);
       if (path === undefined) continue;
       if (!this.#upstream.mayFetch(entry.url)) {
@@ -88,7 +121,7 @@ export class StoredPages {
         if (!holdings.files.has(path)) continue;
       }
       if (mayGain(entry)) dependsOnHoldings = true;
-      if (typeof entry.coreMetadata === 'object') advertised.push(path);
+      if (typeof entry.coreMetadata === 'object') advertised.add(path);
       const file = this.#served(entry, path, holdings);
       files.push(file);
       paths.set(file, path);
@@ -96,24 +129,19 @@ export class StoredPages {
     // The index's own list of versions speaks of all its files.
     const isWhole = files.length === stored.detail.files.length;
     const versions = isWhole ? stored.detail.versions : null;
-    const page: KeptPage = {
+    return {
+      bodyDigest: stored.bodyDigest,
+      holdingsRevision: revision,
       served: {
         detail: { ...stored.detail, versions, files },
         pathOf: (file) => paths.get(file) ?? '',
       },
-      sizeBytes: row.sizeBytes,
+      sizeBytes,
       dependsOnHoldings,
-      withdrawn: this.#countWithdrawn(advertised),
+      withdrawn: countOf(holdings.withdrawn, advertised),
       advertised,
       revision,
     };
-    this.#loaded.set(keyOf(row), page);
-    return page;
-  }
-
-  #countWithdrawn(paths: readonly string[]): number {
-    const { records } = this.#store;
-    return paths.filter((path) => records.isWithdrawn(this.#upstream.name, path)).length;
   }
 
   #served(entry: DistributionFile, path: string, holdings: Holdings): DistributionFile {
@@ -144,7 +172,7 @@ export class StoredPages {
       return listed?.['sha256'] === held ? listed : { sha256: held };
     }
     if (entry.coreMetadata === false) return false;
-    return this.#store.records.isWithdrawn(this.#upstream.name, path) ? false : entry.coreMetadata;
+    return holdings.withdrawn.has(path) ? false : entry.coreMetadata;
   }
 
   #holdings(project: ProjectName): Holdings {
@@ -158,14 +186,25 @@ export class StoredPages {
           .filter((row) => row.kind === 'metadata')
           .map((row) => [row.path.slice(0, -'.metadata'.length), row.sha256]),
       ),
+      withdrawn: this.#store.records.withdrawnMetadata(this.#upstream.name),
     };
   }
+}
+
+/** Whether the page shows what is held at this revision of its project. */
+export function isCurrent(page: LoadedPage, revision: number): boolean {
+  return !page.dependsOnHoldings || page.holdingsRevision === revision;
 }
 
 /** Whether a file that is held says more than its index does: a digest, a size, core metadata. */
 function mayGain(entry: DistributionFile): boolean {
   if (entry.hashes['sha256'] === undefined || entry.sizeBytes === null) return true;
   return entry.filename.endsWith('.whl') && typeof entry.coreMetadata === 'boolean';
+}
+
+/** Withdrawn documents are few, files many. */
+function countOf(withdrawn: ReadonlySet<string>, advertised: ReadonlySet<string>): number {
+  return [...withdrawn].filter((path) => advertised.has(path)).length;
 }
 
 function keyOf(row: PageRow): string {

@@ -14,8 +14,9 @@ import { heldProject } from './held-project.ts';
 import { PageAges } from './page-ages.ts';
 import type { PageRefresher, RefreshOptions } from './page-refresher.ts';
 import type { Freshness, RequestContext, ServedProject, Snapshot } from './repository.ts';
-import { StoredPages } from './stored-pages.ts';
-import type { LoadedPage } from './stored-pages.ts';
+import { PageSuccessions } from './page-successions.ts';
+import { isCurrent } from './stored-pages.ts';
+import type { LoadedPage, StoredPages } from './stored-pages.ts';
 
 /** How fresh pages must be; milliseconds. */
 export interface FreshnessRules {
@@ -47,22 +48,24 @@ export class UpstreamPages {
   readonly #rules: FreshnessRules;
   readonly #clock: Clock;
   readonly #ages: PageAges;
+  readonly #successions: PageSuccessions;
   #slowSince: number | null = null;
 
   constructor(
     upstream: Upstream,
     store: Store,
-    refresher: PageRefresher,
+    pages: { readonly refresher: PageRefresher; readonly stored: StoredPages },
     rules: FreshnessRules,
     clock: Clock,
   ) {
     this.#upstream = upstream;
     this.#store = store;
-    this.#refresher = refresher;
-    this.#stored = new StoredPages(upstream, store);
+    this.#refresher = pages.refresher;
+    this.#stored = pages.stored;
     this.#rules = rules;
     this.#clock = clock;
     this.#ages = new PageAges(clock);
+    this.#successions = new PageSuccessions(clock);
   }
 
   /** The upstream's page as it is to be served now. @throws as Repository.projectDetail */
@@ -145,13 +148,17 @@ export class UpstreamPages {
   ): Promise<Snapshot> {
     if (row === undefined || row.absent) throw this.#unknown(project);
     const known = this.#stored.peek(row) ?? (await this.#load(project, row));
-    const holdings = known.dependsOnHoldings ? `-${this.#store.catalog.revisionOf(project)}` : '';
+    const holdingsRevision = this.#store.catalog.revisionOf(project);
+    const holdings = known.dependsOnHoldings ? `-${holdingsRevision}` : '';
     const withdrawn = known.withdrawn === 0 ? '' : `-w${known.withdrawn}`;
     const freshForMs = status === 'stale' ? 0 : this.#freshForMs(row);
+    const revision = `${this.#upstream.name}-${known.bodyDigest}${withdrawn}${holdings}`;
     return {
-      revision: `${this.#upstream.name}-${row.bodyDigest}${withdrawn}${holdings}`,
+      revision,
+      standIn: this.#successions.standInFor(row, revision, known),
       freshness: { status, detail: this.#upstream.name, freshForMs },
-      load: async () => (await this.#load(project, row)).served,
+      load: async () =>
+        (isCurrent(known, holdingsRevision) ? known : await this.#load(project, row)).served,
     };
   }
 

@@ -1,6 +1,7 @@
 import type { ProjectName } from '../packaging/names.ts';
 import { hashesAgree } from './hashes.ts';
 import type { DistributionFile, Hashes, ProjectDetail } from './model.ts';
+import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
 
 /**
  * What the legacy JSON says about one file. `null` means "does not say"; the URL is left out on purpose:
@@ -32,11 +33,25 @@ export interface LegacyFacts {
  * nothing to add.
  */
 export function enrich(detail: ProjectDetail, facts: LegacyFacts): ProjectDetail {
+  return finish(enrichSteps(detail, facts));
+}
+
+/** {@link enrich} in slices of a few milliseconds. */
+export function enrichInSlices(detail: ProjectDetail, facts: LegacyFacts): Promise<ProjectDetail> {
+  return finishInSlices(enrichSteps(detail, facts));
+}
+
+function* enrichSteps(detail: ProjectDetail, facts: LegacyFacts): Steps<ProjectDetail> {
   if (facts.name !== detail.name) return detail;
-  const files = detail.files.map((file) => enrichFile(file, facts.files.get(file.filename)));
   const lastSerial = detail.lastSerial ?? facts.lastSerial;
-  const isSame =
-    lastSerial === detail.lastSerial && files.every((file, index) => file === detail.files[index]);
+  let isSame = lastSerial === detail.lastSerial;
+  const files: DistributionFile[] = [];
+  for (const [index, file] of detail.files.entries()) {
+    if (index > 0 && index % FILES_IN_STEP === 0) yield;
+    const enriched = enrichFile(file, facts.files.get(file.filename));
+    if (enriched !== file) isSame = false;
+    files.push(enriched);
+  }
   return isSame ? detail : { ...detail, files, lastSerial };
 }
 

@@ -12,8 +12,8 @@ import type { DistributionFile, Hashes } from './model.ts';
 import type { PageContext, PageReading } from './page-reading.ts';
 import { FILES_IN_STEP, finish, type Steps } from './slices.ts';
 
-/** Characters handed to the parser at once; this takes about 2 ms. */
-const CHARACTERS_IN_STEP = 64 * 1024;
+/** Bytes handed to the parser at once; this takes about 1 ms. */
+const BYTES_IN_STEP = 32 * 1024;
 
 type Attributes = Readonly<Record<string, string>>;
 
@@ -34,15 +34,15 @@ interface PageElements {
  * @throws InvalidUpstreamAnswerError when the page speaks another major version of the Simple API
  */
 export function readHtmlPage(html: string, context: PageContext): PageReading {
-  return finish(readHtmlSteps(html, context));
+  return finish(readHtmlSteps(Buffer.from(html), context));
 }
 
 /**
- * {@link readHtmlPage} in steps.
+ * {@link readHtmlPage} in steps, of the bytes of a page. What is not UTF-8 is replaced.
  *
  * @throws InvalidUpstreamAnswerError as {@link readHtmlPage}
  */
-export function* readHtmlSteps(html: string, context: PageContext): Steps<PageReading> {
+export function* readHtmlSteps(html: Uint8Array, context: PageContext): Steps<PageReading> {
   const elements = yield* parseElements(html);
   checkApiVersion(elements.metas.get('pypi:repository-version'));
   const gathering = new FileGathering(context);
@@ -79,7 +79,7 @@ class FlatParser extends Parser {
   }
 }
 
-function* parseElements(html: string): Steps<PageElements> {
+function* parseElements(html: Uint8Array): Steps<PageElements> {
   const elements: PageElements = {
     anchors: [],
     metas: new Map(),
@@ -90,10 +90,12 @@ function* parseElements(html: string): Steps<PageElements> {
     onopentag: (name, attributes) => takeElement(name, attributes, elements),
     oncomment: (text) => takeComment(text, elements),
   });
-  for (let at = 0; at < html.length; at += CHARACTERS_IN_STEP) {
+  const decoder = new TextDecoder();
+  for (let at = 0; at < html.length; at += BYTES_IN_STEP) {
     if (at > 0) yield;
-    parser.write(html.slice(at, at + CHARACTERS_IN_STEP));
+    parser.write(decoder.decode(html.subarray(at, at + BYTES_IN_STEP), { stream: true }));
   }
+  parser.write(decoder.decode());
   parser.end();
   return elements;
 }

@@ -12,6 +12,7 @@ import { hashesContradict, parseHashes } from './hashes.ts';
 import type { DistributionFile, Hashes, ProjectDetail } from './model.ts';
 import type { PageContext, PageReading } from './page-reading.ts';
 import { FILES_IN_STEP, finish, type Steps } from './slices.ts';
+import { parseJsonSteps } from './json-steps.ts';
 import { hasLoneSurrogate, isJsonObject, type JsonObject, unknownKeys } from './json-values.ts';
 
 /** Keys of a file that this version reads; the last two are old or mistaken names of `core-metadata`. */
@@ -50,12 +51,15 @@ export function readJsonPage(text: string, context: PageContext): PageReading {
 }
 
 /**
- * {@link readJsonPage} in steps. The parse itself is the first one, and takes 15 ms for 4 MB, 110 ms for 20 MB.
+ * {@link readJsonPage} in steps, of a text or of the bytes of one.
  *
- * @throws InvalidUpstreamAnswerError as {@link readJsonPage}
+ * @throws InvalidUpstreamAnswerError as {@link readJsonPage}, and when the bytes are not UTF-8
  */
-export function* readJsonSteps(text: string, context: PageContext): Steps<PageReading> {
-  const page = parsePage(text);
+export function* readJsonSteps(
+  source: string | Uint8Array,
+  context: PageContext,
+): Steps<PageReading> {
+  const page = yield* parsePage(source);
   const meta = isJsonObject(page['meta']) ? page['meta'] : {};
   checkApiVersion(meta['api-version']);
   checkName(page['name'], context);
@@ -77,20 +81,29 @@ export function* readJsonSteps(text: string, context: PageContext): Steps<PageRe
   };
 }
 
-function parsePage(text: string): JsonObject {
+function* parsePage(source: string | Uint8Array): Steps<JsonObject> {
   let page: unknown;
   try {
-    page = JSON.parse(text);
+    page = yield* parseSource(source);
   } catch (cause) {
-    throw new InvalidUpstreamAnswerError('The JSON page is not valid JSON.', { cause });
+    if (!(cause instanceof SyntaxError || cause instanceof TypeError)) throw cause;
+    const what = cause instanceof SyntaxError ? 'valid JSON' : 'UTF-8';
+    throw new InvalidUpstreamAnswerError(`The JSON page is not ${what}.`, { cause });
   }
   if (!isJsonObject(page)) throw new InvalidUpstreamAnswerError('The JSON page is not an object.');
-  if (hasLoneSurrogate(text, page)) {
-    throw new InvalidUpstreamAnswerError(
-      'The JSON page holds half a character (a lone surrogate).',
-    );
-  }
   return page;
+}
+
+function* parseSource(source: string | Uint8Array): Steps<unknown> {
+  if (typeof source !== 'string') return yield* parseJsonSteps(source, ['files'], checkCharacters);
+  const page: unknown = JSON.parse(source);
+  checkCharacters(source, page);
+  return page;
+}
+
+function checkCharacters(text: string, value: unknown): void {
+  if (!hasLoneSurrogate(text, value)) return;
+  throw new InvalidUpstreamAnswerError('The JSON page holds half a character (a lone surrogate).');
 }
 
 /** A page about another project would poison that name for everybody. */

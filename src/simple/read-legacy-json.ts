@@ -3,12 +3,13 @@ import { fileBelongsTo, isDistributionFilename } from '../packaging/filenames.ts
 import { parseProjectName, type ProjectName } from '../packaging/names.ts';
 import { isWholeNumber, nonEmptyString, parseUploadTime } from './facts.ts';
 import { hashesContradict, parseHashes } from './hashes.ts';
+import { parseJsonSteps } from './json-steps.ts';
 import { isJsonObject, type JsonObject } from './json-values.ts';
 import type { LegacyFacts, LegacyFile } from './legacy-facts.ts';
 import { readCoreMetadata } from './read-json.ts';
 import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
 
-export { enrich, type LegacyFacts } from './legacy-facts.ts';
+export { enrich, enrichInSlices, type LegacyFacts } from './legacy-facts.ts';
 
 /**
  * Reads a document of the legacy JSON API about `project`, of all its releases or of one. Entries that
@@ -17,20 +18,23 @@ export { enrich, type LegacyFacts } from './legacy-facts.ts';
  * @throws InvalidUpstreamAnswerError when the text is no JSON object or is about another project
  */
 export function readLegacyJson(text: string, project: ProjectName): LegacyFacts {
-  return finish(readLegacySteps(text, project));
+  return finish(readLegacySteps(Buffer.from(text), project));
 }
 
 /**
- * {@link readLegacyJson} in slices of a few milliseconds, but for the parse of the JSON.
+ * {@link readLegacyJson} of the bytes of a document, in slices of a few milliseconds.
  *
- * @throws InvalidUpstreamAnswerError as {@link readLegacyJson}
+ * @throws InvalidUpstreamAnswerError as {@link readLegacyJson}, and when the bytes are not UTF-8
  */
-export function readLegacyJsonInSlices(text: string, project: ProjectName): Promise<LegacyFacts> {
-  return finishInSlices(readLegacySteps(text, project));
+export function readLegacyJsonInSlices(
+  body: Uint8Array,
+  project: ProjectName,
+): Promise<LegacyFacts> {
+  return finishInSlices(readLegacySteps(body, project));
 }
 
-function* readLegacySteps(text: string, project: ProjectName): Steps<LegacyFacts> {
-  const document = parseDocument(text);
+function* readLegacySteps(body: Uint8Array, project: ProjectName): Steps<LegacyFacts> {
+  const document = yield* parseDocument(body);
   const info = isJsonObject(document['info']) ? document['info'] : {};
   checkName(info['name'], project);
   yield;
@@ -50,6 +54,7 @@ function* readLegacySteps(text: string, project: ProjectName): Steps<LegacyFacts
       files.set(filename, null);
   }
   const serial = document['last_serial'];
+  yield;
   return {
     name: project,
     lastSerial: isWholeNumber(serial) ? serial : null,
@@ -57,10 +62,10 @@ function* readLegacySteps(text: string, project: ProjectName): Steps<LegacyFacts
   };
 }
 
-function parseDocument(text: string): JsonObject {
+function* parseDocument(body: Uint8Array): Steps<JsonObject> {
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = yield* parseJsonSteps(body, ['releases']);
   } catch (cause) {
     throw new InvalidUpstreamAnswerError('The legacy JSON is not valid JSON.', { cause });
   }

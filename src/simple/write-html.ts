@@ -2,7 +2,7 @@ import type { ProjectName } from '../packaging/names.ts';
 import { strongestDigest } from './hashes.ts';
 import type { DistributionFile, Hashes, ProjectDetail } from './model.ts';
 import { apiVersionOf, offeredFiles, type PageWriting } from './page-facts.ts';
-import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
+import { FILES_IN_STEP, joinPieces, type Pieces } from './slices.ts';
 
 /**
  * A project page in its HTML form (PEP 503, 592, 629, 658, 714, 740, 792). One anchor per line with the
@@ -10,39 +10,27 @@ import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
  * and `data-size`, which no standard knows, come last.
  */
 export function writeHtmlPage(detail: ProjectDetail, writing: PageWriting): string {
-  return finish(writeHtmlSteps(detail, writing));
-}
-
-/** {@link writeHtmlPage} in slices of a few milliseconds. */
-export function writeHtmlPageInSlices(
-  detail: ProjectDetail,
-  writing: PageWriting,
-): Promise<string> {
-  return finishInSlices(writeHtmlSteps(detail, writing));
+  return joinPieces(htmlPagePieces(detail, writing));
 }
 
 /** The root page in its HTML form (PEP 503). */
 export function writeHtmlList(names: Iterable<ProjectName>): string {
   const lines = Array.from(names, (name) => `    <a href="${name}/">${name}</a><br>\n`);
-  return document('1.4', 'Simple index', [], lines.join(''));
+  return documentHead('1.4', 'Simple index', []) + lines.join('') + DOCUMENT_END;
 }
 
-function* writeHtmlSteps(detail: ProjectDetail, writing: PageWriting): Steps<string> {
+/** {@link writeHtmlPage}, piece by piece: none takes more than a few milliseconds. */
+export function* htmlPagePieces(detail: ProjectDetail, writing: PageWriting): Pieces {
   const files = offeredFiles(detail);
-  const parts: string[] = [];
-  for (let at = 0; at < files.length; at += FILES_IN_STEP) {
-    if (at > 0) yield;
-    parts.push(
-      files
-        .slice(at, at + FILES_IN_STEP)
-        .map((file) => anchorLine(file, writing))
-        .join(''),
-    );
-  }
   const title = `Links for ${detail.name}`;
-  const body = `    <h1>${title}</h1>\n${parts.join('')}`;
-  const page = document(apiVersionOf(files), title, statusMetas(detail), body);
-  return detail.lastSerial === null ? page : `${page}<!--SERIAL ${detail.lastSerial}-->\n`;
+  const head = documentHead(apiVersionOf(files), title, statusMetas(detail));
+  yield `${head}    <h1>${title}</h1>\n`;
+  for (let at = 0; at < files.length; at += FILES_IN_STEP) {
+    const lines = files.slice(at, at + FILES_IN_STEP).map((file) => anchorLine(file, writing));
+    yield lines.join('');
+  }
+  yield DOCUMENT_END;
+  if (detail.lastSerial !== null) yield `<!--SERIAL ${detail.lastSerial}-->\n`;
 }
 
 function statusMetas({ status, statusReason }: ProjectDetail): readonly string[] {
@@ -53,7 +41,11 @@ function statusMetas({ status, statusReason }: ProjectDetail): readonly string[]
     : [marker, meta('pypi:project-status-reason', statusReason)];
 }
 
-function document(version: string, title: string, metas: readonly string[], body: string): string {
+const DOCUMENT_END = `  </body>
+</html>
+`;
+
+function documentHead(version: string, title: string, metas: readonly string[]): string {
   const head = [
     '<meta charset="utf-8">',
     meta('pypi:repository-version', version),
@@ -66,8 +58,6 @@ function document(version: string, title: string, metas: readonly string[], body
   <head>
 ${head.map((line) => `    ${line}\n`).join('')}  </head>
   <body>
-${body}  </body>
-</html>
 `;
 }
 

@@ -7,22 +7,14 @@ import {
   type PageWriting,
   versionSteps,
 } from './page-facts.ts';
-import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
+import { FILES_IN_STEP, joinPieces, type Pieces } from './slices.ts';
 
 /**
  * A project page in its JSON form (PEP 691, 700, 714, 740, 792), without keys whose absence says the
  * same. One line; the order of keys is stable.
  */
 export function writeJsonPage(detail: ProjectDetail, writing: PageWriting): string {
-  return finish(writeJsonSteps(detail, writing));
-}
-
-/** {@link writeJsonPage} in slices of a few milliseconds. */
-export function writeJsonPageInSlices(
-  detail: ProjectDetail,
-  writing: PageWriting,
-): Promise<string> {
-  return finishInSlices(writeJsonSteps(detail, writing));
+  return joinPieces(jsonPagePieces(detail, writing));
 }
 
 /** The root page in its JSON form (PEP 691). */
@@ -31,19 +23,18 @@ export function writeJsonList(names: Iterable<ProjectName>): string {
   return JSON.stringify({ meta: { 'api-version': '1.4' }, projects });
 }
 
-function* writeJsonSteps(detail: ProjectDetail, writing: PageWriting): Steps<string> {
+/** {@link writeJsonPage}, piece by piece: none takes more than a few milliseconds. */
+export function* jsonPagePieces(detail: ProjectDetail, writing: PageWriting): Pieces {
   const files = offeredFiles(detail);
-  const parts: string[] = [];
-  for (let at = 0; at < files.length; at += FILES_IN_STEP) {
-    if (at > 0) yield;
-    const slice = files.slice(at, at + FILES_IN_STEP).map((file) => jsonFile(file, writing));
-    parts.push(JSON.stringify(slice).slice(1, -1));
-  }
-  // The files go in last, behind all other keys.
   const apiVersion = apiVersionOf(files);
   const versions = apiVersion === '1.0' ? undefined : yield* versionSteps(detail);
-  const head = JSON.stringify(jsonHead(detail, apiVersion, versions));
-  return `${head.slice(0, -1)},"files":[${parts.join(',')}]}`;
+  // The files go in last, behind all other keys.
+  yield `${JSON.stringify(jsonHead(detail, apiVersion, versions)).slice(0, -1)},"files":[`;
+  for (let at = 0; at < files.length; at += FILES_IN_STEP) {
+    const slice = files.slice(at, at + FILES_IN_STEP).map((file) => jsonFile(file, writing));
+    yield (at === 0 ? '' : ',') + JSON.stringify(slice).slice(1, -1);
+  }
+  yield ']}';
 }
 
 function jsonHead(

@@ -8,7 +8,7 @@ import { parseProjectName, type ProjectName } from '../packaging/names.ts';
 import { isPrerelease, normalizeVersion, sortVersions } from '../packaging/versions.ts';
 import type { DistributionFile, ProjectDetail } from './model.ts';
 import { offeredFiles } from './page-facts.ts';
-import { FILES_IN_STEP, finish, finishInSlices, type Steps } from './slices.ts';
+import { FILES_IN_STEP, finishInSlices, joinPieces, type Pieces, type Steps } from './slices.ts';
 
 /** How a document of the legacy JSON API is written. */
 export interface LegacyWriting {
@@ -53,15 +53,8 @@ const PACKAGE_TYPES: Readonly<Record<Exclude<DistributionKind, 'variants'>, stri
  * normalized form: pip-tools looks for them so.
  */
 export function writeLegacyJson(detail: ProjectDetail, writing: LegacyWriting): string | undefined {
-  return finish(writeLegacySteps(detail, writing));
-}
-
-/** {@link writeLegacyJson} in slices of a few milliseconds. */
-export function writeLegacyJsonInSlices(
-  detail: ProjectDetail,
-  writing: LegacyWriting,
-): Promise<string | undefined> {
-  return finishInSlices(writeLegacySteps(detail, writing));
+  const text = joinPieces(legacyJsonPieces(detail, writing));
+  return text === '' ? undefined : text;
 }
 
 /**
@@ -69,38 +62,52 @@ export function writeLegacyJsonInSlices(
  * yanked, else the newest pre-release, else the newest yanked one. `undefined` when no file is offered.
  * Its core metadata is what {@link writeLegacyJson} can use.
  */
-export function describedVersion(detail: ProjectDetail): string | undefined {
-  return newestRelease(finish(releaseSteps(detail)))?.version;
+export async function describedVersion(detail: ProjectDetail): Promise<string | undefined> {
+  return newestRelease(await finishInSlices(releaseSteps(detail)))?.version;
 }
 
-function* writeLegacySteps(
-  detail: ProjectDetail,
-  writing: LegacyWriting,
-): Steps<string | undefined> {
+/**
+ * {@link writeLegacyJson}, piece by piece: none takes more than a few milliseconds. No piece at all stands
+ * for "no such document".
+ */
+export function* legacyJsonPieces(detail: ProjectDetail, writing: LegacyWriting): Pieces {
   const releases = yield* releaseSteps(detail);
   const { version } = writing;
   const described =
     version === undefined
       ? newestRelease(releases)
       : releases.get(normalizeVersion(version) ?? version);
-  if (described === undefined) return undefined;
+  if (described === undefined) return;
   const head = JSON.stringify({
     info: legacyInfo(detail, described, writing.metadata),
     last_serial: detail.lastSerial,
   });
-  const urls = `"urls":${yield* fileListSteps(described, writing)}`;
-  if (version !== undefined) return `${head.slice(0, -1)},${urls}}`;
-  const lists: string[] = [];
+  yield `${head.slice(0, -1)},`;
+  if (version === undefined) yield* releasesPieces(releases.values(), writing);
+  yield '"urls":[';
+  yield* fileListPieces(described, writing);
+  yield ']}';
+}
+
+function* releasesPieces(releases: Iterable<Release>, writing: LegacyWriting): Pieces {
+  let text = '"releases":{';
   let handled = 0;
-  for (const release of releases.values()) {
+  for (const [index, release] of [...releases].entries()) {
+    text += `${index === 0 ? '' : ','}${JSON.stringify(release.version)}:[`;
+    if (release.files.length > FILES_IN_STEP) {
+      yield text;
+      yield* fileListPieces(release, writing);
+      text = '';
+    } else text += joinPieces(fileListPieces(release, writing));
+    text += ']';
     handled += release.files.length;
     if (handled > FILES_IN_STEP) {
-      yield;
+      yield text;
+      text = '';
       handled = 0;
     }
-    lists.push(`${JSON.stringify(release.version)}:${yield* fileListSteps(release, writing)}`);
   }
-  return `${head.slice(0, -1)},"releases":{${lists.join(',')}},${urls}}`;
+  yield `${text}},`;
 }
 
 /** Releases by version, oldest first. */
@@ -139,14 +146,11 @@ function isYanked({ files }: Release): boolean {
   return files.every(({ file }) => file.yanked !== false);
 }
 
-function* fileListSteps({ files }: Release, writing: LegacyWriting): Steps<string> {
-  const parts: string[] = [];
+function* fileListPieces({ files }: Release, writing: LegacyWriting): Pieces {
   for (let at = 0; at < files.length; at += FILES_IN_STEP) {
-    if (at > 0) yield;
-    const slice = files.slice(at, at + FILES_IN_STEP);
-    parts.push(JSON.stringify(slice.map((file) => legacyFile(file, writing))).slice(1, -1));
+    const slice = files.slice(at, at + FILES_IN_STEP).map((file) => legacyFile(file, writing));
+    yield (at === 0 ? '' : ',') + JSON.stringify(slice).slice(1, -1);
   }
-  return `[${parts.join(',')}]`;
 }
 
 function legacyFile({ file, parsed }: ReleaseFile, { linkTo }: LegacyWriting): object {

@@ -5,6 +5,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** How a file is written as a whole. */
+/** What a file is made of: all at once, or piece after piece. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
 export interface AtomicWriteOptions {
   /** Permission bits of the finished file. */
   readonly mode: number;
@@ -24,7 +27,7 @@ export function temporaryName(partialDir: string): string {
 export async function writeAtomically(
   path: string,
   partialDir: string,
-  content: string | Uint8Array,
+  content: FileContent,
   options: AtomicWriteOptions,
 ): Promise<void> {
   const temporary = temporaryName(partialDir);
@@ -40,12 +43,12 @@ export async function writeAtomically(
 /** Writes a file that must not exist yet; removes it again when anything fails. */
 export async function writeNewFile(
   path: string,
-  content: string | Uint8Array,
+  content: FileContent,
   options: AtomicWriteOptions,
 ): Promise<void> {
   const handle = await open(path, 'wx', 0o600);
   try {
-    await handle.writeFile(content);
+    await writeContent(handle, content);
     await handle.chmod(options.mode);
     if (options.durable === true) await handle.datasync();
     await handle.close();
@@ -53,6 +56,19 @@ export async function writeNewFile(
     await handle.close().catch(() => {});
     await rm(path, { force: true });
     throw error;
+  }
+}
+
+/** The next piece is made when the one before is written. */
+async function writeContent(handle: FileHandle, content: FileContent): Promise<void> {
+  if (typeof content === 'string' || content instanceof Uint8Array) {
+    await handle.writeFile(content);
+    return;
+  }
+  let position = 0;
+  for (const piece of content) {
+    await writeFully(handle, piece, position);
+    position += piece.byteLength;
   }
 }
 

@@ -23,11 +23,10 @@ export interface PageRow {
   readonly missingSince: number | null;
 }
 
-/** The entries of a page, and where each lies in the mirror. */
+/** What a page lists. */
 export interface PageListing {
-  readonly files: readonly DistributionFile[];
-  /** The mirror path of an entry. */
-  pathOf(file: DistributionFile): string;
+  /** The entry of the file at a mirror path; `undefined` when the page offers no such file. Asked inside a transaction: quick. */
+  entryAt(path: string): DistributionFile | undefined;
 }
 
 /** After so many new unknown names, as a share of those that are remembered, the oldest are dropped. */
@@ -143,10 +142,8 @@ export class PageTable {
           file.kind === 'distribution' &&
           file.upstream !== LOCAL_UPSTREAM,
       );
-    if (held.length === 0) return;
-    const entries = new Map(listing.files.map((entry) => [listing.pathOf(entry), entry]));
     for (const file of held) {
-      const entry = entries.get(file.path);
+      const entry = listing.entryAt(file.path);
       // A listing with another digest does not speak of the bytes that are held.
       const isSame = entry !== undefined && (entry.hashes['sha256'] ?? file.sha256) === file.sha256;
       if (isSame) {

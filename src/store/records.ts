@@ -42,6 +42,8 @@ ${PIN_SCHEMA}`;
 
 const RECORDS_VERSION = 1;
 
+const NONE: ReadonlySet<string> = new Set();
+
 /**
  * - `changed-digest`: a known filename was listed with another digest.
  * - `went-back`: a page with a lower serial, or suddenly without files.
@@ -73,7 +75,8 @@ export class Records {
   readonly pins: PinTable;
   readonly #db: Database;
   readonly #clock: Clock;
-  #withdrawn: ReadonlySet<string> = new Set();
+  /** By upstream. */
+  readonly #withdrawn = new Map<string, Set<string>>();
   #withdrawnVersion = -1;
 
   private constructor(db: Database, clock: Clock) {
@@ -132,17 +135,21 @@ export class Records {
     this.#withdrawnVersion = -1;
   }
 
-  /** Whether the core metadata of the file at `path` must not be advertised. */
-  isWithdrawn(upstream: string, path: string): boolean {
+  /** Paths of the upstream's files whose core metadata must not be advertised, as of now. */
+  withdrawnMetadata(upstream: string): ReadonlySet<string> {
     const version = this.#db.dataVersion();
     if (version !== this.#withdrawnVersion) {
-      const rows = this.#db.all<{ key: string }>(
-        `SELECT upstream || char(10) || path AS key FROM withdrawn_metadata`,
+      const rows = this.#db.all<{ upstream: string; path: string }>(
+        'SELECT upstream, path FROM withdrawn_metadata',
       );
-      this.#withdrawn = new Set(rows.map((row) => row.key));
+      this.#withdrawn.clear();
+      for (const row of rows) {
+        const paths = this.#withdrawn.get(row.upstream) ?? new Set();
+        this.#withdrawn.set(row.upstream, paths.add(row.path));
+      }
       this.#withdrawnVersion = version;
     }
-    return this.#withdrawn.size > 0 && this.#withdrawn.has(`${upstream}\n${path}`);
+    return this.#withdrawn.get(upstream) ?? NONE;
   }
 
   /** Raises an alarm, or counts it again. */

@@ -8,10 +8,16 @@ import { makePublicFolder, temporaryName, writeNewFile } from './atomic-file.ts'
 import type { Catalog } from './catalog.ts';
 import type { Layout } from './layout.ts';
 
+/** Both forms of a page. */
+export interface StaticPage {
+  readonly html: Buffer;
+  readonly json: Buffer;
+}
+
 /** How pages look is decided above; `null` when nothing of the project is held. */
 export interface StaticRenderer {
-  project(project: ProjectName): Promise<{ readonly html: string; readonly json: string } | null>;
-  root(projects: readonly ProjectName[]): { readonly html: string; readonly json: string };
+  project(project: ProjectName): Promise<StaticPage | null>;
+  root(projects: readonly ProjectName[]): StaticPage;
 }
 
 /** Changes within this time are written together, in milliseconds. */
@@ -69,9 +75,7 @@ export class StaticPages {
   }
 
   /** What a project's page must say now; `null` when nothing of it is held. Without a name: the root page. */
-  async render(
-    project: ProjectName | null,
-  ): Promise<{ readonly html: string; readonly json: string } | null> {
+  async render(project: ProjectName | null): Promise<StaticPage | null> {
     if (project !== null) return await this.#renderer.project(project);
     const names = this.#catalog.heldProjects();
     return names.length === 0 ? null : this.#renderer.root(names);
@@ -170,7 +174,7 @@ export class StaticPages {
     project: ProjectName,
     folderName: string,
     revision: number,
-    pages: { readonly html: string; readonly json: string },
+    pages: StaticPage,
   ): Promise<boolean> {
     const folder = join(this.#layout.mirrorDir, folderName);
     makePublicFolder(folder);

@@ -20,7 +20,7 @@ import { Records } from './records.ts';
 import { announceServer, runningServers, withdrawServer } from './running-servers.ts';
 import type { RunningServer } from './running-servers.ts';
 import { StaticPages } from './static-pages.ts';
-import type { StaticRenderer } from './static-pages.ts';
+import type { StaticPage, StaticRenderer } from './static-pages.ts';
 import { sweep } from './sweep.ts';
 
 /** What the store needs to know; sizes in bytes. */
@@ -186,9 +186,7 @@ export class Store {
   }
 
   /** See {@link StaticPages.render}. `undefined` when nobody has said how pages look. */
-  async renderStaticPage(
-    project: ProjectName | null,
-  ): Promise<{ readonly html: string; readonly json: string } | null | undefined> {
+  async renderStaticPage(project: ProjectName | null): Promise<StaticPage | null | undefined> {
     return await this.#static?.render(project);
   }
 

@@ -22,6 +22,8 @@ export interface DecodingOptions {
   readonly url: string;
   /** Called with the length of each piece from the wire. */
   readonly onReceived: (bytes: number) => void;
+  /** Called with each decoded piece. */
+  readonly onDecoded?: (piece: Uint8Array) => void;
 }
 
 function decoderFor(options: DecodingOptions): Transform | undefined {
@@ -84,6 +86,7 @@ export async function readDecoded(
       if (decoded > RATIO_FREE_BYTES && decoded > received * maxExpansion) {
         throw refuse(`${url} expands to more than ${maxExpansion} times its length.`);
       }
+      options.onDecoded?.(chunk);
       pieces.push(chunk);
     }
   }

@@ -249,6 +249,8 @@ export class PageClient {
 
   async #rawPage(reply: Reply): Promise<RawPage> {
     const { headers, url } = reply;
+    // Piece by piece: the digest of a huge page at once would stop the event loop.
+    const hash = createHash('sha256');
     try {
       const body = await readDecoded(reply.body, {
         coding: headers['content-encoding'],
@@ -256,12 +258,13 @@ export class PageClient {
         maxExpansion: this.#options.maxExpansion,
         url: redact(url),
         onReceived: this.#options.onReceived,
+        onDecoded: (piece) => hash.update(piece),
       });
       return {
         kind: 'raw',
         url: url.href,
         body,
-        bodyDigest: createHash('sha256').update(body).digest('hex'),
+        bodyDigest: hash.digest('hex'),
         contentType: headers['content-type'] ?? '',
         etag: headers['etag'] ?? null,
         lastModified: headers['last-modified'] ?? null,

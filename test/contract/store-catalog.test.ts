@@ -233,7 +233,7 @@ describe('pages', () => {
   it('say which held files are listed still', async () => {
     const { one, add } = await setStage();
     const file = await add('a');
-    await one.putPage(page(), { files: [], pathOf: () => '' });
+    await one.putPage(page(), { entryAt: () => undefined });
     expect(one.findFile('pypi', file.path)?.listed).toBe(false);
     expect(one.heldProjects()).toEqual([]);
   });

@@ -26,8 +26,8 @@ interface WrongPage {
 
 /** Both forms of a page on the disk; `null` where there is none. */
 interface PagesOnDisk {
-  readonly html: string | null;
-  readonly json: string | null;
+  readonly html: Buffer | null;
+  readonly json: Buffer | null;
 }
 
 /**
@@ -166,24 +166,24 @@ async function compare(
     const isOurs = actual.html?.includes(GENERATOR_MARK) === true;
     return isOurs ? { problem: 'page-left', detail: 'nothing of it is held any more' } : null;
   }
-  if (actual.html === expected.html && actual.json === expected.json) return null;
   if (actual.html === null || actual.json === null)
     return { problem: 'page-missing', detail: 'is not there' };
+  if (actual.html.equals(expected.html) && actual.json.equals(expected.json)) return null;
   const dead = await firstDeadLink(folder, actual);
   if (dead !== null) return { problem: 'dead-link', detail: `names ${dead}, which is not there` };
   return { problem: 'page-differs', detail: 'is not what is held' };
 }
 
 async function readPages(folder: string): Promise<PagesOnDisk> {
-  const read = (name: string): Promise<string | null> =>
-    readFile(join(folder, name), 'utf8').catch(() => null);
+  const read = (name: string): Promise<Buffer | null> =>
+    readFile(join(folder, name)).catch(() => null);
   return { html: await read('index.html'), json: await read('index.json') };
 }
 
 async function firstDeadLink(folder: string, pages: PagesOnDisk): Promise<string | null> {
   const links = [
-    ...(pages.html ?? '').matchAll(/href="([^"#]+)/g),
-    ...(pages.json ?? '').matchAll(/"url":\s*"([^"#]+)/g),
+    ...String(pages.html ?? '').matchAll(/href="([^"#]+)/g),
+    ...String(pages.json ?? '').matchAll(/"url":\s*"([^"#]+)/g),
   ].map(([, link]) => link ?? '');
   for (const link of new Set(links)) {
     const path = join(folder, decodeLink(link));
