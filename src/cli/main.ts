@@ -38,6 +38,7 @@ const VERBS: VerbTable = {
   lock: () => import('./lock.ts'),
   'run-mirror': () => import('./run-mirror.ts'),
   service: () => import('./service.ts'),
+  'nginx-config': () => import('./nginx-config.ts'),
   config: () => import('./config-verb.ts'),
   prefetch: () => import('./prefetch.ts'),
   prove: () => import('./prove.ts'),

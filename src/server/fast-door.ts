@@ -121,12 +121,14 @@ export class FastDoor {
   ): void {
     const { keepable, sizeBytes, etag } = source;
     if (keepable === undefined || keepable === null) return;
-    const common = fileFields(source).flat();
+    const fields = fileFields(source);
+    const common = fields.flat();
+    const forFront = fields.filter(([name]) => name !== 'Accept-Ranges').flat();
     const heads: FileHeads = {
       etag,
       common,
       whole: [...common, 'Content-Length', String(sizeBytes)],
-      redirect: redirect && [...common, ...redirect, 'Content-Length', '0'],
+      redirect: redirect && [...forFront, ...redirect, 'Content-Length', '0'],
     };
     this.#files.keep(request.url ?? '', keepable, heads, changesBefore);
   }

@@ -39,6 +39,8 @@ export async function sendFile(
       return 0;
     }
     if (redirect !== null && source.origin === 'hit') {
+      // The front says so by itself.
+      response.removeHeader('Accept-Ranges');
       response.setHeader(...redirect);
       response.setHeader('Content-Length', 0);
       response.end();
