@@ -6,6 +6,7 @@ import { parseFilename } from '../packaging/filenames.ts';
 import { parseProjectName } from '../packaging/names.ts';
 import { compareVersions } from '../packaging/versions.ts';
 import { fetchSet } from '../repository/fetch-set.ts';
+import type { RequestContext } from '../repository/repository.ts';
 import { upstreamOfPath } from '../store/mirror-path.ts';
 import { closureOf } from './closure-files.ts';
 import type { ClosureFile, TargetPins, WantedBuild } from './closure-files.ts';
@@ -13,7 +14,7 @@ import { describeFile, downloadDir, placeFile, wheelhouseDir } from './download-
 import type { Ledger, LedgerFile, LedgerPin, LedgerSet } from './ledger.ts';
 import type { RequirementSet } from './requirement-set.ts';
 import type { Sandbox } from './sandbox.ts';
-import type { RunSurroundings } from './surroundings.ts';
+import type { RunOptions, RunSurroundings } from './surroundings.ts';
 import { buildWheel } from './wheel-build.ts';
 
 /** What one branch brought. */
@@ -37,6 +38,7 @@ export class DownloadStep {
   readonly #ledger: Ledger;
   readonly #env: RunSurroundings;
   readonly #buildTimeoutMs: number;
+  readonly #context: RequestContext;
   #sandbox: Promise<Sandbox> | null = null;
 
   constructor(
@@ -44,13 +46,17 @@ export class DownloadStep {
     cacheRoot: string,
     ledger: Ledger,
     env: RunSurroundings,
-    options: { readonly buildTimeoutMs: number },
+    options: Pick<RunOptions, 'buildTimeoutMs' | 'isOffline'>,
   ) {
     this.#mirror = mirror;
     this.#cacheRoot = cacheRoot;
     this.#ledger = ledger;
     this.#env = env;
     this.#buildTimeoutMs = options.buildTimeoutMs;
+    this.#context = {
+      signal: env.signal,
+      networkMode: options.isOffline ? 'offline' : 'normal',
+    };
   }
 
   /** The sandbox, if it was needed. */
@@ -109,9 +115,7 @@ export class DownloadStep {
     resolved: readonly TargetPins[],
     { wheels }: Pick<MirrorSettings, 'wheels'> = this.#mirror,
   ): Promise<BranchDownload> {
-    const { repository } = this.#env.index;
-    const context = { signal: this.#env.signal, networkMode: 'normal' } as const;
-    const closure = await closureOf(repository, resolved, wheels, context);
+    const closure = await closureOf(this.#env.index.repository, resolved, wheels, this.#context);
     const files = new Set<string>();
     const fetched = await this.#fetch(closure.files, files);
     const pins = uniquePins(resolved.flatMap(({ pins: each }) => each));
@@ -253,14 +257,15 @@ export class DownloadStep {
   /** The files of the mirror at these paths, as their pages list them. */
   async #listedAt(paths: readonly string[]): Promise<ClosureFile[]> {
     const { repository } = this.#env.index;
-    const context = { signal: this.#env.signal, networkMode: 'normal' } as const;
     const found: ClosureFile[] = [];
     for (const path of new Set(paths)) {
       const parsed = parseFilename(basename(path));
       if (parsed === undefined || (parsed.kind !== 'wheel' && parsed.kind !== 'sdist')) continue;
       const project = parseProjectName(parsed.project);
       if (project === undefined) continue;
-      const snapshot = await repository.projectDetail(project, context).catch(() => undefined);
+      const snapshot = await repository
+        .projectDetail(project, this.#context)
+        .catch(() => undefined);
       const served = await snapshot?.load();
       const entry = served?.detail.files.find((file) => served.pathOf(file) === path);
       if (entry === undefined) continue;

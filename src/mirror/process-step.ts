@@ -85,7 +85,9 @@ async function publishLive(
   }
   await store.kept.mirror();
   for (const file of files) {
-    if (file.origin !== 'fetched' && isPortable(file))
+    // What was fetched into another cache folder, or was let go of meanwhile, comes in again.
+    const isHeld = store.catalog.filesOf(file.project).some(({ sha256 }) => sha256 === file.sha256);
+    if (!isHeld && isPortable(file))
       await store.local.adoptFile(file.path, `run-mirror/${mirror.name}`);
   }
   await store.flushStaticPages();
