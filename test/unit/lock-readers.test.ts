@@ -341,13 +341,15 @@ describe('pdm.lock', () => {
     'source-only==0.3',
   ];
 
-  it('gives the default group, and with its project the development groups', () => {
-    expect(pinsOf(readSample('pdm/pdm.lock', 'pdm/pyproject.toml'))).toEqual([
-      ...always,
-      'tester-core==1.1',
-      'tester==8.0',
-    ]);
-    expect(pinsOf(readSample('pdm/pdm.lock'), { groups: [] })).toEqual(always);
+  it('gives all that is locked, or the default group and what is named', () => {
+    const all = [...always, 'tester-core==1.1', 'tester==8.0'];
+    const lock = readSample('pdm/pdm.lock', 'pdm/pyproject.toml');
+    expect(pinsOf(lock)).toEqual(all);
+    expect(pinsOf(readSample('pdm/pdm.lock'))).toEqual(all);
+    expect(pinsOf(lock, { groups: [] })).toEqual(always);
+    // Once something is named, the groups for development come unasked, if the project says which.
+    expect(pinsOf(lock, { extras: ['quick'] })).toEqual(all);
+    expect(pinsOf(readSample('pdm/pdm.lock'), { extras: ['quick'] })).toEqual(always);
   });
 
   it('with static addresses says where each file lies', () => {

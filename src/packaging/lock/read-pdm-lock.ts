@@ -44,8 +44,9 @@ export function readPdmLock(filename: string, text: string, project: string | nu
 
   function packagesFor(environment: MarkerEnvironment, selection: LockSelection = {}): LockedSet {
     const set = new LockedSetBuilder();
-    // pdm keeps extras of the project among its groups.
-    const asked = chosenNames('group', selection.groups, groups, development, ALWAYS);
+    // pdm keeps extras of the project among its groups; told nothing at all, it installs all that is locked.
+    const unasked = selection.extras === undefined ? groups : development;
+    const asked = chosenNames('group', selection.groups, groups, unasked, ALWAYS);
     const extras = chosenNames('extra', selection.extras, groups, []);
     const chosen = new Set([...asked, ...extras]);
     const choice = { environment, groups: chosen, extras };
