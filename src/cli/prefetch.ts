@@ -47,6 +47,7 @@ export const verb: Verb = {
           onlyBinary,
           withBuildDependencies: options['withBuildDeps'] === true,
           isDryRun: options['dryRun'] === true,
+          networkMode: settings.offline ? 'offline' : 'normal',
           atATime: options['jobs'] as number,
           signal: stop.signal,
           onProgress: (done, total) => bar.update(done, total),

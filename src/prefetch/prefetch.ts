@@ -5,7 +5,7 @@ import { parseProjectName } from '../packaging/names.ts';
 import { readSdistDocument } from '../packaging/sdist-content.ts';
 import { fetchSet } from '../repository/fetch-set.ts';
 import type { SetFile, WantedFile } from '../repository/fetch-set.ts';
-import type { Repository } from '../repository/repository.ts';
+import type { Repository, RequestContext } from '../repository/repository.ts';
 import type { Resolution } from '../resolver/resolver.ts';
 import { UnresolvableError } from '../resolver/resolver.ts';
 import { upstreamOfPath } from '../store/mirror-path.ts';
@@ -37,6 +37,8 @@ export interface PrefetchOptions {
   readonly withBuildDependencies: boolean;
   /** Nothing is fetched but pages and what resolvers ask for. */
   readonly isDryRun: boolean;
+  /** `offline`: what is not held does not exist. */
+  readonly networkMode: RequestContext['networkMode'];
   readonly atATime: number;
   readonly signal: AbortSignal;
   /** What goes on, for people: files done, files known so far, bytes that came. */
@@ -77,7 +79,8 @@ export class Prefetch {
   constructor(place: PrefetchPlace, options: PrefetchOptions) {
     this.#place = place;
     this.#options = options;
-    const context = { signal: options.signal, networkMode: 'normal' } as const;
+    const { signal, networkMode } = options;
+    const context = { signal, networkMode };
     this.#chooser = new FileChooser(place, context, options.onlyBinary);
   }
 
@@ -165,7 +168,7 @@ export class Prefetch {
   }
 
   async #fetch(choices: readonly Choice[]): Promise<void> {
-    const { isDryRun, atATime, signal, onFile, onProgress } = this.#options;
+    const { isDryRun, atATime, networkMode, signal, onFile, onProgress } = this.#options;
     const files = new Map<string, WantedFile>();
     for (const { file } of choices) {
       if (file === null || this.#results.has(file.path)) continue;
@@ -178,6 +181,7 @@ export class Prefetch {
     tell();
     await fetchSet(this.#place, [...files.values()], {
       atATime,
+      networkMode,
       signal,
       onBytes: (bytes) => {
         this.#bytes += bytes;
@@ -195,12 +199,12 @@ export class Prefetch {
 
   /** Some indexes list no sizes. */
   async #learnSizes(files: ReadonlyMap<string, WantedFile>): Promise<void> {
-    const { signal, atATime } = this.#options;
+    const { signal, networkMode, atATime } = this.#options;
     const unknown = [...files.values()].filter(({ sizeBytes }) => sizeBytes === null);
     await inTurns(unknown, atATime, async ({ path }) => {
       try {
         const { repository } = this.#place;
-        const source = await repository.file(path, { signal, networkMode: 'normal' });
+        const source = await repository.file(path, { signal, networkMode });
         const sizeBytes = await source.learnSize(signal);
         await source.close();
         if (sizeBytes !== null) this.#sizes.set(path, sizeBytes);

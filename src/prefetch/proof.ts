@@ -1,4 +1,5 @@
 /** Whether a set can be installed with nothing but what is held: tried, not reckoned. */
+import { BusyError } from '../core/errors.ts';
 import { tryInstallation } from '../resolver/installer.ts';
 import type { TrialOutcome } from '../resolver/installer.ts';
 import type { ResolverTool } from '../resolver/tools.ts';
@@ -63,6 +64,7 @@ export async function prove(
     ...options,
     withBuildDependencies: true,
     isDryRun: true,
+    networkMode: 'offline',
     atATime: 8,
   });
   const report = await gathering.gather(demand, targets);
@@ -139,8 +141,10 @@ async function lockedLines(
       if (isElsewhere(wanted)) continue;
       const { file } = await chooser.choose(wanted, target);
       const sha256 = file?.entry.hashes['sha256'];
-      if (sha256 !== undefined)
-        lines.add(`${wanted.project}==${wanted.version} --hash=sha256:${sha256}`);
+      // It was there a moment ago; an installation without it would prove nothing.
+      if (sha256 === undefined)
+        throw new BusyError(`${wanted.project} ${wanted.version} went away during the proof.`);
+      lines.add(`${wanted.project}==${wanted.version} --hash=sha256:${sha256}`);
     }
   }
   return [...lines];

@@ -30,6 +30,8 @@ export interface SetFile {
 /** How a set is fetched. */
 export interface FetchSetOptions {
   readonly atATime?: number;
+  /** As of `RequestContext`; by default files are fetched. */
+  readonly networkMode?: RequestContext['networkMode'];
   readonly signal: AbortSignal;
   /** Called for every piece that arrives, with its length in bytes. */
   readonly onBytes?: (bytes: number) => void;
@@ -96,7 +98,7 @@ async function fetchOne(
   const { onBytes } = options;
   // One of its own, so that listeners do not gather on the caller's.
   const signal = AbortSignal.any([options.signal]);
-  const context: RequestContext = { signal, networkMode: 'normal' };
+  const context: RequestContext = { signal, networkMode: options.networkMode ?? 'normal' };
   const source = await repository.file(path, context);
   if (source.origin === 'hit') {
     await source.close();
@@ -123,11 +125,12 @@ async function fetchOne(
 async function keepMetadata(
   mirror: { readonly repository: Repository; readonly store: Store },
   path: string,
-  { signal }: FetchSetOptions,
+  { signal, networkMode = 'normal' }: FetchSetOptions,
 ): Promise<void> {
   try {
-    await fetchOne(mirror, `${path}.metadata`, { signal });
+    await fetchOne(mirror, `${path}.metadata`, { signal, networkMode });
   } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
+    if (error instanceof NotFoundError || networkMode === 'offline') return;
+    throw error;
   }
 }

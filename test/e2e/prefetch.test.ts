@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Proof } from '../../src/prefetch/proof.ts';
 import type { SetReport } from '../../src/prefetch/report.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
@@ -12,6 +15,7 @@ import { runVerb } from '../support/verbs.ts';
 import type { VerbResult } from '../support/verbs.ts';
 import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
 
+const PROGRAM = fileURLToPath(new URL('../../bin/wheelcellar.js', import.meta.url));
 const LINUX = 'manylinux_2_28_x86_64';
 const MAC = 'macosx_12_0_arm64';
 const WINDOWS = 'win_amd64';
@@ -312,6 +316,11 @@ describe('prove', () => {
     const text = `extra-lib==1.0 --hash=sha256:${sha256Of(wheel?.content ?? '')}\n`;
     const file = await write(stage, 'requirements.txt', text);
     expect((await stage.proof('-r', file)).isReady).toBe(false);
+    // Now the page is here, and the file is not.
+    await stage.report('-r', file, '--dry-run');
+    const listed = await stage.proof('-r', file);
+    expect(listed.targets[0]?.missing.map(({ project }) => project)).toEqual(['extra-lib']);
+    expect(listed.isReady).toBe(false);
     await stage.report('-r', file);
     const proof = await stage.proof('-r', file);
     expect(proof).toMatchObject({ isReady: true, targets: [{ how: 'installed' }] });
@@ -325,5 +334,46 @@ describe('prove', () => {
     expect(proof.report.problems.join('\n')).toMatch(/build of built-1\.0\.tar\.gz.*backend/s);
     await stage.report('built', '--with-build-deps', ...on('3.11', MAC));
     expect((await stage.proof('built', ...on('3.11', MAC))).isReady).toBe(true);
+  });
+});
+
+describe('a prefetch that is killed', () => {
+  it('goes on where it was, and fetches no byte twice that was on the disk', async () => {
+    const big = Array.from({ length: 6 }, (_, at) =>
+      writeWheel({ name: `big-${at}`, version: '1.0', paddingBytes: 3_000_000 + at }),
+    );
+    const projects = Object.fromEntries(big.map((file, at) => [`big-${at}`, [file]]));
+    const stage = await setStage(projects);
+    const slow = stage.upstream.fault(/\/packages\/.*\.whl$/, { bytesPerSecond: 1_200_000 });
+    const lines = big.map(({ sha256 }, at) => `big-${at}==1.0 --hash=sha256:${sha256}`);
+    const file = await write(stage, 'requirements.txt', lines.join('\n'));
+    const asked = ['prefetch', '-r', file, '-j', '2', ...on('3.11', LINUX)];
+    const index = ['--index-url', stage.upstream.indexUrl, '--cache-dir', stage.cacheDir];
+    const child = spawn(process.execPath, [PROGRAM, ...asked, ...index], { stdio: 'ignore' });
+    const ended = once(child, 'close');
+    const isFile = /\.whl$/;
+    await vi.waitFor(() => expect(stage.upstream.bytesSent(isFile)).toBeGreaterThan(10_000_000), {
+      timeout: 60_000,
+      interval: 20,
+    });
+    child.kill('SIGKILL');
+    await ended;
+    slow();
+    const total = big.reduce((sum, { content }) => sum + content.length, 0);
+    const before = stage.upstream.bytesSent(isFile);
+    expect(before).toBeLessThan(total);
+    const whole = stage.upstream.requests.filter(
+      ({ path, bytesSent }) => isFile.test(path) && bytesSent > 3_000_000,
+    );
+    stage.upstream.forget();
+    const { code, stdout } = await stage.verb(...asked);
+    expect(code, stdout).toBe(0);
+    // What was whole is not asked for; of the two that were cut, at most what was on its way comes again.
+    for (const { path } of whole) expect(stage.upstream.count(path), path).toBe(0);
+    expect(before + stage.upstream.bytesSent(isFile)).toBeLessThan(total + 2_000_000);
+    const ranged = stage.upstream.requests.filter(({ headers }) => headers.range !== undefined);
+    expect(ranged.length).toBeGreaterThan(0);
+    for (const { path } of stage.upstream.requests.filter((seen) => isFile.test(seen.path)))
+      expect(stage.upstream.count(path), path).toBe(1);
   });
 });
