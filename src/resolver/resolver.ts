@@ -13,7 +13,7 @@ import { askUv } from './uv.ts';
 import type { ResolverTool } from './tools.ts';
 
 export { UnresolvableError } from './resolution.ts';
-export type { DirectReference, Pin, Resolution, ResolveRequest } from './resolution.ts';
+export type { Pin, Resolution, ResolveRequest } from './resolution.ts';
 
 const FIVE_MINUTES_MS = 300_000;
 
