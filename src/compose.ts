@@ -141,6 +141,8 @@ export interface ServingOptions {
   readonly statistics?: () => Promise<Statistics>;
   /** Every request takes the long way, for tests: the answers are the same. */
   readonly withoutFastDoor?: boolean;
+  /** Other verbs are not told of it: it serves what this process has started, and ends with that. */
+  readonly isPrivate?: boolean;
 }
 
 /** Puts the HTTP side in front of a mirror and starts its background work. @throws ConfigurationError */
@@ -214,7 +216,7 @@ export async function serveMirror(
   mirror.store.startBackground();
   mirror.scrub?.start();
   const [origin] = server.origins;
-  if (origin !== undefined)
+  if (origin !== undefined && options.isPrivate !== true)
     await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);
   return {
     origins: server.origins,

@@ -37,7 +37,7 @@ export async function serveOurselves(
 ): Promise<OwnIndex> {
   const listen: ListenAddress[] = [{ host: '127.0.0.1', port: 0 }];
   const own = { ...settings, listen, unix: null, basePath: '/' };
-  const server = await serveMirror(mirror, own, env);
+  const server = await serveMirror(mirror, own, env, { isPrivate: true });
   return {
     indexUrl: `${server.origins[0] ?? ''}/simple/`,
     close: () => server.close(0),
