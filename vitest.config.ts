@@ -51,11 +51,18 @@ const config: ViteUserConfig = defineConfig({
         sequence: { groupOrder: 3 },
       }),
       // Real image builds, one after the other; takes root. Not part of `npm test`.
-      project('images', 300_000, {
+      project('images', 600_000, {
         globalSetup: ['test/images/setup.ts'],
         hookTimeout: 600_000,
         maxWorkers: 1,
         sequence: { groupOrder: 6 },
+      }),
+      // The same builds with the elements that come with diskimage-builder. Not part of `npm test`.
+      project('comparison', 1_800_000, {
+        globalSetup: ['test/images/setup.ts'],
+        hookTimeout: 600_000,
+        maxWorkers: 1,
+        sequence: { groupOrder: 8 },
       }),
       // Folders of up to 100,000 files, alone on the machine. Not part of `npm test`.
       project('scale', 1_800_000, { maxWorkers: 1, sequence: { groupOrder: 7 } }),

@@ -20,8 +20,8 @@ export interface BuildOptions {
   readonly name: string;
   /** Everything the build leaves behind goes here: a home folder, the image. */
   readonly folder: string;
-  /** `DIB_IMAGE_CACHE`. */
-  readonly imageCache: string;
+  /** `--image-cache`; by default the build finds its own below the home folder, which is `folder`. */
+  readonly imageCache?: string;
   /** What is put beside the operating system and the probe. */
   readonly elements?: readonly string[];
   /** Where those are; the project's own folder by default. */
@@ -48,6 +48,8 @@ export interface BuiltImage {
   readonly imagePath: string;
   /** Names inside the image, without `./`. */
   names(): Promise<string[]>;
+  /** The same names and the size of each file in bytes. */
+  sizes(): Promise<Map<string, number>>;
   /** Text of a file inside the image; `undefined` when there is none. */
   read(path: string): Promise<string | undefined>;
   /** Where each file came from that an installer took, by the probe's report of that name. */
@@ -64,7 +66,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     {
       env: environmentOf(options),
       cwd: options.folder,
-      timeoutMs: 280_000,
+      timeoutMs: 560_000,
     },
   );
   const seconds = (performance.now() - startedAt) / 1000;
@@ -85,8 +87,7 @@ function commandOf(options: BuildOptions, imagePath: string): string[] {
     'tar',
     '-o',
     imagePath,
-    '--image-cache',
-    options.imageCache,
+    ...(options.imageCache === undefined ? [] : ['--image-cache', options.imageCache]),
     ...(options.flags ?? []),
     ...elements,
   ];
@@ -144,16 +145,22 @@ async function noteBuild(
   await appendFile(join(IMAGES_FOLDER, 'builds.jsonl'), `${line}\n`);
 }
 
-function imageOf(imagePath: string): Pick<BuiltImage, 'names' | 'read' | 'sources'> {
+function imageOf(imagePath: string): Pick<BuiltImage, 'names' | 'sizes' | 'read' | 'sources'> {
   const read = async (path: string): Promise<string | undefined> => {
     const found = await runCommand('tar', ['-xOf', imagePath, `./${path}`]);
     return found.code === 0 ? found.stdout : undefined;
   };
+  const sizes = async (): Promise<Map<string, number>> => {
+    const { stdout } = await runCommand('tar', ['-tvf', imagePath, '--quoting-style=literal']);
+    // drwxr-xr-x root/root 0 2026-11-21 14:04 ./etc/
+    const lines = stdout.matchAll(
+      /^\S+ \S+ +(\d+) \S+ \S+ (?:\.\/)?(.+?)(?: -> .*| link to .*)?$/gm,
+    );
+    return new Map([...lines].map(([, size = '', name = '']) => [name, Number(size)]));
+  };
   return {
-    names: async () => {
-      const { stdout } = await runCommand('tar', ['-tf', imagePath]);
-      return stdout.split('\n').map((name) => name.replace(/^\.\//, ''));
-    },
+    sizes,
+    names: async () => [...(await sizes()).keys()],
     read,
     sources: async (report) => {
       if (report === 'uv') return lockedUrls((await read('opt/probe/pylock.toml')) ?? '');

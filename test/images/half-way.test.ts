@@ -16,7 +16,7 @@ describe.skipIf(isSkipped)(`the hooks of the element pypi in a chroot${why}`, ()
     const args = [BASE_TARBALL, join(OUR_ELEMENTS, 'pypi'), await dibRunParts(), folder.path];
     const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--net'];
     const result = await runCommand('unshare', [...namespaces, 'bash', script, ...args], {
-      timeoutMs: 280_000,
+      timeoutMs: 560_000,
     });
     expect(result.code, result.stdout + result.stderr).toBe(0);
     const lines = result.stdout.split('\n').filter((line) => line !== '');

@@ -34,8 +34,14 @@ export interface ImageStage {
   readonly servedFiles: (server: ServerProcess) => Promise<number>;
 }
 
+export interface ImageStageOptions {
+  /** Builds are not told where the image cache is: it is `~/.cache/image-create`. */
+  readonly hasDefaultCache?: boolean;
+}
+
 /** Sets the stage for one test and clears it when the test is over. */
-export async function setImageStage(): Promise<ImageStage> {
+export async function setImageStage(options: ImageStageOptions = {}): Promise<ImageStage> {
+  const { hasDefaultCache = false } = options;
   const set = sampleSet();
   const folder = await makeTempFolder('wheelcellar-images-');
   onTestFinished(() => folder.remove());
@@ -43,8 +49,8 @@ export async function setImageStage(): Promise<ImageStage> {
   onTestFinished(() => upstream.close());
   const decoy = await startFakeUpstream({ projects: set.projects });
   onTestFinished(() => decoy.close());
-  const imageCache = join(folder.path, 'image-create');
-  await mkdir(imageCache);
+  const imageCache = join(folder.path, hasDefaultCache ? '.cache/image-create' : 'image-create');
+  await mkdir(imageCache, { recursive: true });
   let servedBefore = 0;
   return {
     set,
@@ -58,8 +64,13 @@ export async function setImageStage(): Promise<ImageStage> {
       onTestFinished(async () => void (await server.stop()));
       return server;
     },
-    build: (options) =>
-      buildImage({ folder: folder.path, imageCache, requirements: set.requirements, ...options }),
+    build: (build) =>
+      buildImage({
+        folder: folder.path,
+        ...(hasDefaultCache ? {} : { imageCache }),
+        requirements: set.requirements,
+        ...build,
+      }),
     servedFiles: async (server) => {
       const answer = await fetch(`${server.baseUrl}/-/stats`);
       const { fileHits, fileMisses } = (await answer.json()) as Record<string, number>;

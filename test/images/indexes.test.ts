@@ -3,46 +3,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { writeWheel } from '../support/wheel-writer.ts';
 import type { BuiltImage } from './build-image.ts';
+import { expectAllFrom, expectNoTraces, isDistribution } from './expectations.ts';
 import { startFront } from './front.ts';
 import { fillMirror, makeOverlay, originsOf, setImageStage } from './image-stage.ts';
 import { skipImages } from './skip-images.ts';
 
 const { isSkipped, why } = skipImages();
-
-/** Whether a path is that of a wheel or an sdist, not of a page or of core metadata. */
-function isDistribution(path: string): boolean {
-  return /\.(?:whl|tar\.gz)$/.test(path);
-}
-
-/** Fails unless each installer took all 35 distributions from that origin. */
-async function expectAllFrom(
-  image: BuiltImage,
-  origin: string,
-  installers: readonly string[] = ['pip', 'image-pip', 'uv'],
-): Promise<void> {
-  expect(image.code, image.log.slice(-4_000)).toBe(0);
-  for (const report of installers) {
-    const sources = await image.sources(report);
-    expect([report, Object.keys(sources).length, ...originsOf(sources)]).toEqual([
-      report,
-      35,
-      origin,
-    ]);
-  }
-}
-
-/** Nothing of a cache and nothing of the build's settings is in the image. */
-async function expectNoTraces(image: BuiltImage): Promise<void> {
-  const names = await image.names();
-  expect(names.filter((name) => /^root\/\.(?:cache|pip|config|pydistutils)/.test(name))).toEqual(
-    [],
-  );
-  expect(
-    names.filter(
-      (name) => /pip\.conf|dib-pypi|^tmp\/./.test(name) && !name.startsWith('opt/probe/'),
-    ),
-  ).toEqual([]);
-}
 
 describe.skipIf(isSkipped)(`images from mirrors${why}`, () => {
   it('come from the mirror, then the official index, and from the pip cache the second time', async () => {
@@ -98,7 +64,7 @@ describe.skipIf(isSkipped)(`images from mirrors${why}`, () => {
   });
 
   it('come from the cache folder while no server runs and there is no network at all', async () => {
-    const stage = await setImageStage();
+    const stage = await setImageStage({ hasDefaultCache: true });
     const server = await stage.serve();
     await fillMirror(stage.set, server);
     await server.stop();
@@ -106,10 +72,9 @@ describe.skipIf(isSkipped)(`images from mirrors${why}`, () => {
       name: 'no server',
       flags: ['--offline'],
       network: 'none',
-      // Not all of it with pip 23.0.1, see old-pip.test.ts.
-      installers: ['pip', 'uv', 'as-nobody'],
+      installers: ['pip', 'image-pip', 'uv', 'as-nobody'],
     });
-    await expectAllFrom(image, 'file://', ['pip', 'uv']);
+    await expectAllFrom(image, 'file://');
     expect(originsOf(await image.sources('as-nobody'))).toEqual(['file://']);
     await expectNoTraces(image);
     expect(await image.read('opt/probe/finalise.env')).not.toContain('/tmp/pypi');
@@ -214,30 +179,5 @@ describe.skipIf(isSkipped)(`several images and one pip cache${why}`, () => {
     );
     expect(await Promise.all(owners)).toEqual([1000, 1000]);
     expect((await readdir(join(stage.imageCache, 'pip'))).toSorted()).toEqual(['cache', 'uv']);
-  });
-});
-
-describe.skipIf(isSkipped)(`the test itself${why}`, () => {
-  it('notices elements that do nothing, though the image is as good as any', async () => {
-    const stage = await setImageStage();
-    const server = await stage.serve();
-    const overlay = await makeOverlay(stage.folder, {
-      'etc/pip.conf': `[global]\nindex-url = ${stage.decoy.indexUrl}\n`,
-      'etc/uv/uv.toml': `index-url = "${stage.decoy.indexUrl}"\n`,
-    });
-    const elementsPath = await makeOverlay(stage.folder, {
-      'pypi/README.rst': 'Nothing.\n',
-      'pip-cache/README.rst': 'Nothing.\n',
-    });
-    const env = {
-      DIB_PYPI_MIRROR_URL: server.indexUrl,
-      DIB_NO_PYPI_PIP: '1',
-      PROBE_OVERLAY: overlay,
-    };
-    const image = await stage.build({ name: 'control', env, elementsPath });
-    expect(image.code, image.log.slice(-4_000)).toBe(0);
-    await expect(expectAllFrom(image, server.baseUrl)).rejects.toThrow(stage.decoy.origin);
-    await expect(expectNoTraces(image)).rejects.toThrow('root/.cache');
-    expect(await stage.servedFiles(server)).toBe(0);
   });
 });
