@@ -3,8 +3,8 @@
  *
  *     npm run bench [-- --peers] [--only pages,files] [--quick] [--json F] [--write] [--profile]
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,6 +97,8 @@ async function main(): Promise<number> {
   const machine = thisMachine();
   const children = new Children();
   const folder = await mkdtemp(join(tmpdir(), 'wheelcellar-bench-'));
+  // After the children's own handler: nobody writes there any more. Ctrl-C comes by here, too.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   try {
     const tools = await findTools({ peers: flags.peers, program: flags.program });
     const replay = await Replay.start(children);
@@ -126,7 +128,6 @@ async function main(): Promise<number> {
     return 0;
   } finally {
     await children.stopAll();
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 

@@ -22,13 +22,25 @@ export interface SelfTime {
   readonly share: number;
 }
 
-/** The functions with the largest self times, largest first. */
-export function topFunctions(profile: CpuProfile, count: number): SelfTime[] {
+/** A part of a profile, milliseconds from its start. */
+export interface ProfileWindow {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The functions with the largest self times within the window, largest first. */
+export function topFunctions(
+  profile: CpuProfile,
+  count: number,
+  window: ProfileWindow = { fromMs: 0, toMs: Infinity },
+): SelfTime[] {
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const times = new Map<string, { name: string; place: string; micros: number }>();
-  let busyMicros = 0;
+  let [busyMicros, now] = [0, 0];
   profile.samples.forEach((id, at) => {
     const frame = frames.get(id);
+    now += profile.timeDeltas[at] ?? 0;
+    if (now < window.fromMs * 1000 || now > window.toMs * 1000) return;
     if (frame === undefined || frame.functionName === '(idle)') return;
     const place = frame.url === '' ? '' : `${frame.url}:${frame.lineNumber + 1}`;
     const name = frame.functionName === '' ? '(anonymous)' : frame.functionName;

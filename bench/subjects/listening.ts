@@ -14,9 +14,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A file for what a program writes: nobody has to read it while it is measured. */
+/** An empty file for what a program writes: nobody has to read it while it is measured. */
 export function logFile(path: string): { readonly fd: number; close(): void } {
-  const fd = openSync(path, 'a');
+  const fd = openSync(path, 'w');
   return { fd, close: () => closeSync(fd) };
 }
 

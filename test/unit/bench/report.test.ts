@@ -135,5 +135,10 @@ describe('the profile of the benchmark', () => {
       { name: 'read', place: 'file:///a.js:7', share: 0.75 },
     ]);
     expect(topFunctions(profile, 9)).toHaveLength(2);
+    // 500 µs idle, then 10, 20 and 10 µs: the second and third of those lie within.
+    expect(topFunctions(profile, 9, { fromMs: 0.515, toMs: 0.545 })).toMatchObject([
+      { name: 'read', share: 2 / 3 },
+      { name: '(anonymous)', share: 1 / 3 },
+    ]);
   });
 });
