@@ -58,7 +58,10 @@ async function fromTar(
         expandedBytes += entry.size;
         if (expandedBytes > MOST_EXPANDED_BYTES) refuse(new Error('it expands to too much'));
         const isWanted = isAtTop(entry.path, document) && entry.size <= MOST_DOCUMENT_BYTES;
-        if (!isWanted) return void entry.resume();
+        if (!isWanted) {
+          entry.resume();
+          return;
+        }
         entry.concat().then((bytes) => {
           source.destroy();
           resolve(bytes.toString('utf8'));

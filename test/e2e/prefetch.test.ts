@@ -14,6 +14,7 @@ import { makeTempFolder } from '../support/temp-folder.ts';
 import { runVerb } from '../support/verbs.ts';
 import type { VerbResult } from '../support/verbs.ts';
 import { writeSdist, writeWheel } from '../support/wheel-writer.ts';
+import { writeZip } from '../support/zip-writer.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/wheelcellar.js', import.meta.url));
 const LINUX = 'manylinux_2_28_x86_64';
@@ -375,5 +376,65 @@ describe('a prefetch that is killed', () => {
     expect(ranged.length).toBeGreaterThan(0);
     for (const { path } of stage.upstream.requests.filter((seen) => isFile.test(seen.path)))
       expect(stage.upstream.count(path), path).toBe(1);
+  });
+});
+
+describe('the resolver of a prefetch', () => {
+  /** Runs with a PATH that has only these programs besides the system's shell. */
+  async function withPrograms(
+    stage: Stage,
+    programs: Readonly<Record<string, string>>,
+    work: () => Promise<SetReport>,
+  ): Promise<SetReport> {
+    const bin = join(stage.folder, 'bin');
+    await mkdir(bin, { recursive: true });
+    for (const [name, target] of Object.entries(programs))
+      await writeFile(join(bin, name), `#!/bin/sh\nexec ${target} "$@"\n`, { mode: 0o755 });
+    const before = process.env['PATH'];
+    process.env['PATH'] = bin;
+    try {
+      return await work();
+    } finally {
+      process.env['PATH'] = before;
+    }
+  }
+
+  /** What stands for uv's own wheel: its program leads to the real one. */
+  function uvWheel(): FakeFile {
+    const info = 'uv-0.99.dist-info';
+    const metadata = 'Metadata-Version: 2.1\nName: uv\nVersion: 0.99\n';
+    const members = Object.entries({
+      'uv-0.99.data/scripts/uv': `#!/bin/sh\nexec ${pythonClients.uv} "$@"\n`,
+      [`${info}/METADATA`]: metadata,
+      [`${info}/WHEEL`]: 'Wheel-Version: 1.0\nTag: py3-none-any\n',
+      [`${info}/RECORD`]: '',
+    }).map(([path, text]) => ({ path, content: Buffer.from(text) }));
+    return { filename: 'uv-0.99-py3-none-any.whl', content: writeZip(members), metadata };
+  }
+
+  it('is the uv of the index where there is none on the PATH, and stays here', async () => {
+    const stage = await setStage({ ...PROJECTS, uv: [uvWheel()] });
+    const python = { python3: pythonClients.python };
+    const gather = (): Promise<SetReport> => stage.report('app', ...on('3.11', LINUX));
+    const report = await withPrograms(stage, python, gather);
+    expect(report.resolver).toMatch(/^uv /);
+    stage.upstream.forget();
+    await withPrograms(stage, python, gather);
+    expect(stage.upstream.count(/\.whl$/)).toBe(0);
+  });
+
+  it('is pip where no uv is to be had', async () => {
+    const stage = await setStage();
+    const report = await withPrograms(stage, { python3: pythonClients.python }, () =>
+      stage.report('app', ...on('3.11', LINUX)),
+    );
+    expect(report.resolver).toMatch(/^pip /);
+    expect(names(report)).toHaveLength(2);
+  });
+
+  it('is missed in words that help', async () => {
+    const stage = await setStage();
+    const report = withPrograms(stage, {}, () => stage.report('app', ...on('3.11', LINUX)));
+    await expect(report).rejects.toThrow(/no resolver.*\n.*Install one/s);
   });
 });
