@@ -48,9 +48,9 @@ export async function runMirror(mirror: MirrorSettings, run: MirrorRun): Promise
   await mkdir(cacheRoot, { recursive: true });
   const lockOptions = { waitMs: options.lockWaitMs, signal: env.signal };
   const onWait = (): void => env.warn(`another run-mirror is at work on ${cacheRoot}; waiting`);
-  const lock = await lockFolder(cacheRoot, layout, { ...lockOptions, onWait });
+  const lock = await lockFolder(cacheRoot, { ...lockOptions, onWait });
   try {
-    const outputLock = await lockFolder(mirror.output, layout, { ...lockOptions, onWait });
+    const outputLock = await lockFolder(mirror.output, { ...lockOptions, onWait });
     try {
       return await new Run(mirror, run, await readLedger(cacheRoot, mirror.name)).all();
     } finally {
