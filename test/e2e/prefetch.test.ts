@@ -229,6 +229,37 @@ describe('prefetch', () => {
     ]);
   });
 
+  it('takes files from several indexes, and reports what is on none', async () => {
+    const stage = await setStage();
+    const other = await stageUpstream({
+      projects: { elsewhere: [writeWheel({ name: 'elsewhere', version: '2.0' })] },
+    });
+    const digest = sha256Of(PROJECTS['extra-lib']?.[0]?.content ?? '');
+    const lock = await write(
+      stage,
+      'pylock.toml',
+      [
+        'lock-version = "1.0"\ncreated-by = "by hand"',
+        '[[packages]]\nname = "extra-lib"\nversion = "1.0"',
+        `wheels = [{ name = "extra_lib-1.0-py3-none-any.whl", url = "${stage.upstream.fileUrl('extra_lib-1.0-py3-none-any.whl')}", hashes = { sha256 = "${digest}" } }]`,
+        '[[packages]]\nname = "repo"\nversion = "1"\nvcs = { type = "git", url = "https://example.org/r.git", commit-id = "00" }',
+        '[[packages]]\nname = "near"\ndirectory = { path = "../near" }',
+      ].join('\n'),
+    );
+    const second = ['--extra-index', `second=${other.indexUrl}`];
+    const report = await stage.report('elsewhere', '--lock', lock, ...second, ...on('3.11', LINUX));
+    expect(names(report)).toEqual([
+      'elsewhere-2.0-py3-none-any.whl',
+      'extra_lib-1.0-py3-none-any.whl',
+    ]);
+    expect(report.elsewhere.map(({ name, source }) => `${name} ${source}`)).toEqual([
+      'near path',
+      'repo vcs',
+    ]);
+    expect(report.isWhole).toBe(false);
+    expect(report.shortfall).toBe('not-found');
+  });
+
   it('takes what is installed in an environment', async () => {
     const stage = await setStage();
     const folder = join(stage.folder, 'env');
