@@ -24,11 +24,20 @@ const { isSkipped, why } = skipImages();
 const PAIRS: readonly Pair[] = ['ours', 'upstream'];
 const CREDENTIALS = 'builder:sehr-geheim-4711';
 
-/** Case → cell by pair. */
-const table = new Map<string, Partial<Record<Pair, string>>>();
+/** Case → cell by pair; kept between runs, so that one case can be tried again. */
+type Table = Record<string, Partial<Record<Pair, string>>>;
 
-function note(name: string, pair: Pair, cell: string): void {
-  table.set(name, { ...table.get(name), [pair]: cell });
+const TABLE_FILE = join(IMAGES_FOLDER, 'comparison.json');
+
+async function readTable(): Promise<Table> {
+  const text = await readFile(TABLE_FILE, 'utf8').catch(() => '{}');
+  return JSON.parse(text) as Table;
+}
+
+async function note(name: string, pair: Pair, cell: string): Promise<void> {
+  const table = await readTable();
+  table[name] = { ...table[name], [pair]: cell };
+  await writeFile(TABLE_FILE, JSON.stringify(table, null, 2));
 }
 
 /** A build that goes on when an installer fails, so that each has its turn. */
@@ -55,13 +64,12 @@ async function cacheLeftIn(image: BuiltImage): Promise<string> {
 }
 
 afterAll(async () => {
-  if (table.size === 0) return;
-  const rows = [...table].map(
+  const rows = Object.entries(await readTable()).map(
     ([name, cells]) => `| ${name} | ${PAIRS.map((pair) => cells[pair] ?? '').join(' | ')} |`,
   );
-  const text = ['| case | ours | upstream’s |', '|---|---|---|', ...rows].join('\n');
-  await writeFile(join(IMAGES_FOLDER, 'comparison.md'), `${text}\n`);
-  process.stdout.write(`\n${text}\n`);
+  if (rows.length === 0) return;
+  const lines = ['', '| case | ours | upstream’s |', '|---|---|---|', ...rows, ''];
+  process.stdout.write(lines.join('\n'));
 });
 
 describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`, (pair) => {
@@ -79,12 +87,12 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
       name: 'online',
       env: { DIB_PYPI_MIRROR_URL: server.indexUrl, ...official.env },
     });
-    note('online, mirror and official index', pair, await outcomeOf(both, origins));
+    await note('online, mirror and official index', pair, await outcomeOf(both, origins));
     const one = await build(stage, pair, {
       name: 'online, mirror alone',
       env: { ...mirrorOnly(server.indexUrl), ...official.env },
     });
-    note('online, mirror alone (`DIB_NO_PYPI_PIP`)', pair, await outcomeOf(one, origins));
+    await note('online, mirror alone (`DIB_NO_PYPI_PIP`)', pair, await outcomeOf(one, origins));
   });
 
   it('mirror only', async () => {
@@ -95,7 +103,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
     const env = mirrorOnly(server.indexUrl);
     const image = await build(stage, pair, { name: 'mirror only', env });
     const cell = await outcomeOf(image, { [server.baseUrl]: 'the mirror' });
-    note('mirror alone, every other host dead', pair, cell);
+    await note('mirror alone, every other host dead', pair, cell);
   });
 
   it('no server', async () => {
@@ -109,7 +117,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
       network: 'none',
     });
     const cell = await outcomeOf(image, { 'file:///tmp/pypi': '`file:///tmp/pypi`' });
-    note('server stopped, `--offline`, no network, `file:///tmp/pypi`', pair, cell);
+    await note('server stopped, `--offline`, no network, `file:///tmp/pypi`', pair, cell);
   });
 
   it('three at once', async () => {
@@ -128,7 +136,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
     const results = new Set(cells.map(([, ...rest]) => rest.join('; ')));
     const times = cells.map(([time]) => time).join(', ');
     const left = await cacheLeftIn(images[0] as BuiltImage);
-    note(
+    await note(
       'three builds at once on one pip cache',
       pair,
       `${times}; ${[...results].join(' / ')}; ${downloads} downloads in all; ${left}`,
@@ -153,7 +161,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
       },
     });
     const origins = { [server.baseUrl]: 'the mirror', [stage.decoy.origin]: 'the caller’s index' };
-    note('caller’s own `PIP_*` and `UV_*` indexes', pair, await outcomeOf(image, origins));
+    await note('caller’s own `PIP_*` and `UV_*` indexes', pair, await outcomeOf(image, origins));
     const broken = await build(stage, pair, {
       name: 'caller with paths',
       env: {
@@ -167,7 +175,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
       },
     });
     const cell = await outcomeOf(broken, origins);
-    note('caller’s `PIP_NO_INDEX`, `UV_OFFLINE`, paths that the image lacks', pair, cell);
+    await note('caller’s `PIP_NO_INDEX`, `UV_OFFLINE`, paths that the image lacks', pair, cell);
   });
 
   it('uid 1000', async () => {
@@ -184,7 +192,7 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
     const cell = await outcomeOf(again, { [origin]: 'the mirror' });
     const downloads = `downloads ${first}, then ${second}`;
     const left = await cacheLeftIn(again);
-    note('cache folder of uid 1000, second build', pair, `${cell}; ${downloads}; ${left}`);
+    await note('cache folder of uid 1000, second build', pair, `${cell}; ${downloads}; ${left}`);
   });
 
   it('private authority', async () => {
@@ -213,10 +221,10 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
     ].filter((place) => place !== '');
     const cell = await outcomeOf(image, { 'https://': 'the mirror' });
     const secret = places.length === 0 ? 'password nowhere' : `password in ${places.join(' and ')}`;
-    note('https mirror with a private authority and a password', pair, `${cell}; ${secret}`);
+    await note('https mirror with a private authority and a password', pair, `${cell}; ${secret}`);
     const unknown = await build(stage, pair, { name: 'unknown authority', env });
     const words = await outcomeOf(unknown, { 'https://': 'the mirror' });
-    note('the same, authority unknown to the image (should fail)', pair, words);
+    await note('the same, authority unknown to the image (should fail)', pair, words);
   });
 
   it('by name', async () => {
@@ -226,6 +234,6 @@ describe.skipIf(isSkipped).each(PAIRS)(`an image with the elements of %s${why}`,
     const env = { ...mirrorOnly(`${origin}/simple/`), PROBE_HOSTS: '127.0.0.1 mirror.test' };
     const image = await build(stage, pair, { name: 'by name', env });
     const cell = await outcomeOf(image, { [origin]: 'the mirror' });
-    note('plain http mirror known by name', pair, cell);
+    await note('plain http mirror known by name', pair, cell);
   });
 });
