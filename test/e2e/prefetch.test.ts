@@ -42,10 +42,13 @@ const PROJECTS: Readonly<Record<string, readonly FakeFile[]>> = {
   ],
   winonly: [writeWheel({ name: 'winonly', version: '1.0' })],
   'extra-lib': [writeWheel({ name: 'extra_lib', version: '1.0' })],
-  // Built by a backend of the index, which needs another one in turn.
+  // Built by a backend of the index, which needs one that is built in turn.
   built: [writeForeignSdist()],
   backend: [backendWheel()],
-  'backend-help': [writeWheel({ name: 'backend_help', version: '1.0' })],
+  'backend-help': [
+    writeSdist({ name: 'backend_help', version: '1.0', buildRequires: ['deepest'] }),
+  ],
+  deepest: [writeWheel({ name: 'deepest', version: '1.0' })],
 };
 
 /** An sdist whose build backend comes from the index. */
@@ -279,9 +282,13 @@ describe('prefetch', () => {
     const report = await stage.report('built', '--with-build-deps', ...on('3.11', LINUX));
     expect(names(report)).toEqual([
       'backend-1.0-py3-none-any.whl',
-      'backend_help-1.0-py3-none-any.whl',
+      'backend_help-1.0.tar.gz',
       'built-1.0.tar.gz',
+      'deepest-1.0-py3-none-any.whl',
     ]);
+    // What the resolver has read is held by then.
+    const there = report.files.filter(({ outcome }) => ['fetched', 'held'].includes(outcome));
+    expect(there).toHaveLength(4);
     expect(report.isWhole).toBe(true);
   });
 
