@@ -41,8 +41,6 @@ export interface MirrorSettings {
   readonly lock: string | null;
   /** Whether folders are reachable under the name as written, too (`MarkupSafe`). */
   readonly legacyNames: boolean;
-  /** What becomes of requirements that are URLs of repositories. */
-  readonly vcs: 'leave-out' | 'build';
 }
 
 /** A `mirror.yaml`, checked. */
@@ -93,7 +91,8 @@ const mirrorShape = {
   upstream: text('the name of a configured upstream').optional(),
   lock: pathValue().optional(),
   'legacy-names': flag().optional(),
-  vcs: oneOf(['leave-out', 'build']).optional(),
+  // Building them as sdists of their commit is not possible yet: better said than passed over.
+  vcs: z.literal('leave-out', { error: 'leave-out, which is all that is possible' }).optional(),
 };
 
 const fileSchema = z.strictObject({
@@ -150,7 +149,6 @@ function settingsOf(raw: RawMirror, baseDir: string, homeDir: string): MirrorSet
     upstream: raw.upstream ?? null,
     lock: raw.lock === undefined ? null : absolute(raw.lock),
     legacyNames: raw['legacy-names'] ?? false,
-    vcs: raw.vcs ?? 'leave-out',
   };
 }
 

@@ -45,7 +45,6 @@ mirrors:
         upstream: null,
         lock: null,
         legacyNames: false,
-        vcs: 'leave-out',
       },
     ]);
   });
@@ -72,12 +71,14 @@ cache-dir: /x
     packages: [six]
     python: [3.10]
     wheels: maybe
+    vcs: build
 `;
     const problems = problemsOf(text).join('\n');
     expect(problems).toContain('cache-root is missing; give a path');
     expect(problems).toContain('mirror.yaml:3: mirrors[0].name is "../a"; give a name');
     expect(problems).toContain('mirrors[0].python[0] is 3.1; give a version of Python in quotes');
     expect(problems).toContain('mirrors[0].wheels is "maybe"; give fetch, build or none');
+    expect(problems).toContain('mirrors[0].vcs is "build"; give leave-out, which is all');
   });
 
   it('says where YAML ends to be YAML', () => {
