@@ -150,6 +150,57 @@ describe('uv.lock', () => {
     expect(() => pinsOf(lock, { extras: ['nope'] })).toThrow('The lock has no extra "nope".');
   });
 
+  it('knows in markers which extras exclude which, those met on the way included', () => {
+    const source = 'source = { registry = "x" }';
+    const text = [
+      'version = 1',
+      '[[package]]\nname = "app"\nversion = "1"\nsource = { virtual = "." }',
+      'dependencies = [{ name = "a", extra = ["deep"] }]',
+      '[package.optional-dependencies]\ncpu = [{ name = "b" }]\ngpu = [{ name = "b" }]',
+      `[[package]]\nname = "a"\nversion = "1"\n${source}\n[package.optional-dependencies]\ndeep = [{ name = "c" }]`,
+      `[[package]]\nname = "b"\nversion = "1"\n${source}\ndependencies = [`,
+      '  { name = "d", version = "1", marker = "extra == \'extra-3-app-cpu\' or extra != \'extra-3-app-gpu\'" },',
+      '  { name = "d", version = "2", marker = "extra == \'extra-3-app-gpu\'" },',
+      '  { name = "e", marker = "extra == \'extra-1-a-deep\'" },\n]',
+      `[[package]]\nname = "c"\nversion = "1"\n${source}`,
+      `[[package]]\nname = "d"\nversion = "1"\n${source}`,
+      `[[package]]\nname = "d"\nversion = "2"\n${source}`,
+      `[[package]]\nname = "e"\nversion = "1"\n${source}`,
+    ];
+    const lock = readLockFile('uv.lock', text.join('\n'));
+    expect(pinsOf(lock)).toEqual(['a[deep]==1', 'c==1']);
+    expect(pinsOf(lock, { extras: ['cpu'] })).toEqual([
+      'a[deep]==1',
+      'b==1',
+      'c==1',
+      'd==1',
+      'e==1',
+    ]);
+    expect(pinsOf(lock, { extras: ['gpu'] })).toEqual([
+      'a[deep]==1',
+      'b==1',
+      'c==1',
+      'd==2',
+      'e==1',
+    ]);
+  });
+
+  it('tells versions of one name apart by the forks they belong to', () => {
+    const fork = (version: string, markers: string): string =>
+      `[[package]]\nname = "a"\nversion = "${version}"\nsource = { registry = "x" }\nresolution-markers = [${markers}]`;
+    const text = [
+      'version = 1\n[manifest]\nrequirements = [{ name = "a" }]',
+      fork('1', '"sys_platform == \'win32\'", "sys_platform == \'darwin\'"'),
+      fork('2', '"sys_platform == \'linux\'"'),
+    ];
+    const lock = readLockFile('tool.py.lock', text.join('\n'));
+    expect(pinsOf(lock)).toEqual(['a==2']);
+    expect(pinsOf(lock, {}, WINDOWS)).toEqual(['a==1']);
+    const nowhere = environmentOf('3.11', 'manylinux_2_28_x86_64');
+    const { problems } = lock.packagesFor({ ...nowhere, sys_platform: 'aix' });
+    expect(problems).toEqual(['The lock has no package a for this environment.']);
+  });
+
   it('of a script begins at the requirements in its manifest', () => {
     const text = [
       'version = 1\n[manifest]\nrequirements = [{ name = "a", specifier = ">=1" }]',
@@ -209,7 +260,7 @@ describe('pylock.toml', () => {
   it('knows extras and groups in markers, those of default-groups unasked', () => {
     const text = [
       'lock-version = "1.0"\nextras = ["Socks"]\ndependency-groups = ["dev", "docs"]\ndefault-groups = ["dev"]',
-      '[[packages]]\nname = "a"\nversion = "1"\nmarker = "\'socks\' in extras"',
+      '[[packages]]\nname = "a"\nversion = "1"\nmarker = "\'SOCKS\' in extras"',
       '[[packages]]\nname = "b"\nversion = "1"\nmarker = "\'dev\' in dependency_groups"',
       '[[packages]]\nname = "c"\nversion = "1"\nmarker = "\'docs\' in dependency_groups and os_name == \'posix\'"',
       '[[packages]]\nname = "d"\nversion = "1"\nmarker = "\'dev\' not in dependency_groups"',
@@ -313,6 +364,20 @@ describe('poetry.lock', () => {
     expect(problems).toEqual([expect.stringContaining('does not say what is asked for')]);
   });
 
+  it('of poetry 1 knows what an extra of a package brings, without markers, too', () => {
+    const text = [
+      '[[package]]\nname = "a"\nversion = "1"\noptional = false\npython-versions = "*"',
+      '[package.dependencies]\nb = {version = ">=1", optional = true}\nc = {version = "*", optional = true}',
+      '[package.extras]\nquick = ["b (>=1)"]\nslow = ["c"]',
+      '[[package]]\nname = "b"\nversion = "1"\noptional = true\npython-versions = "*"',
+      '[[package]]\nname = "c"\nversion = "1"\noptional = true\npython-versions = "*"',
+      '[metadata]\nlock-version = "2.0"\npython-versions = "*"\n',
+    ];
+    const project = '[tool.poetry.dependencies]\na = { version = "*", extras = ["quick"] }\n';
+    const lock = readLockFile('poetry.lock', text.join('\n'), project);
+    expect(pinsOf(lock)).toEqual(['a[quick]==1', 'b==1']);
+  });
+
   it('of poetry 1.1 has categories, and the files in its metadata', () => {
     const text = sample('poetry-1/poetry-1.1.lock');
     const lock = readLockFile('poetry.lock', text);
@@ -360,6 +425,14 @@ describe('pdm.lock', () => {
     });
     expect(packageIn('pdm/pdm.lock', 'local')?.files[0]?.url).toBeNull();
     expect(packageIn('pdm/pdm.lock', 'docs')?.files[0]?.url).toMatch(/docs-4\.0/);
+  });
+
+  it('names packages for other Pythons, which pdm installs all the same', () => {
+    const text =
+      '[metadata]\nlock_version = "4.5.0"\nstrategy = ["inherit_metadata"]\n[[package]]\nname = "a"\nversion = "1"\nrequires_python = ">=3.12"\ngroups = ["default"]\n';
+    const { packages, problems } = readLockFile('pdm.lock', text).packagesFor(environmentOf());
+    expect(packages.map(({ name }) => name)).toEqual(['a']);
+    expect(problems).toEqual(['a 1 is for Python >=3.12.']);
   });
 
   it('says so when none of its targets fits', () => {

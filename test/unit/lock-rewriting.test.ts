@@ -254,6 +254,10 @@ describe('turning back', () => {
   it('takes the line away that trusts the host of the mirror', async () => {
     const text = `--trusted-host 127.0.0.1\r\n--trusted-host corp.example\n--trusted-host=laptop.lan:3141\na==1\n`;
     expect(await rewritten(text)).toBe('--trusted-host corp.example\na==1\n');
+    const upstream = { ...PLACES, upstreamHosts: ['127.0.0.1'] };
+    expect(await rewritten('--trusted-host 127.0.0.1\n', upstream)).toBe(
+      '--trusted-host 127.0.0.1\n',
+    );
   });
 
   it('sends nobody to the public index for what was put in by hand', async () => {

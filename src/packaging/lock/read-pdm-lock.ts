@@ -57,7 +57,10 @@ export function readPdmLock(filename: string, text: string, project: string | nu
     for (const entry of entries) {
       if (entry.groups.length > 0 && !entry.groups.some((group) => chosen.has(group))) continue;
       if (!set.holds(textAt(entry.table, 'marker'), choice)) continue;
-      if (!set.admits(textAt(entry.table, 'requires_python'), environment)) continue;
+      // pdm installs it all the same.
+      const needed = textAt(entry.table, 'requires_python');
+      if (!set.admits(needed, environment))
+        set.problem(`${entry.locked.name} ${entry.locked.version ?? ''} is for Python ${needed}.`);
       set.add(entry.locked);
     }
     return set.finish();

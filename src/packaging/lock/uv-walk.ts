@@ -60,8 +60,10 @@ export function walkUvLock(
   for (const each of lock.packages)
     names.set(each.locked.name, [...(names.get(each.locked.name) ?? []), each]);
   // Markers may ask for extras that are reached only on the way (`conflicts`), so it goes on until
-  // no new one is met.
-  let active = new Set<string>();
+  // no new one is met. It begins with those of the roots, which decide nearly all.
+  const begin = new Walk(names, { environment, groups, extras: new Set() });
+  for (const root of lock.roots) begin.start(root, extras, groups);
+  let active = begin.met;
   for (;;) {
     const walk = new Walk(names, { environment, groups, extras: active });
     for (const root of lock.roots) walk.start(root, extras, groups);
