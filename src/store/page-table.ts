@@ -95,6 +95,8 @@ export class PageTable {
     });
     if (shows) this.#revisions.tell(page.project);
     if (page.absent && ++this.#absentSinceTrim >= this.#maxUnknownNames * TRIM_AT) {
+      // At once: thousands that were written together would each trim otherwise.
+      this.#absentSinceTrim = 0;
       await this.#db.write(() => this.trimAbsent());
     }
   }
