@@ -167,6 +167,7 @@ export async function serveMirror(
     hotPages.changed(project);
     hotFiles.changed(project);
   });
+  catalog.onReplaced(() => hotPages.clear());
   for (const upstream of mirror.upstreams) upstream.reachability.onSwitch(() => hotPages.clear());
   const buffers = new BufferPool();
   const onFileServed = (origin: 'hit' | 'miss', sentBytes: number): void => {

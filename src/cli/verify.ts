@@ -2,7 +2,6 @@ import { rm, writeFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import type { Mirror } from '../compose.ts';
 import { systemClock } from '../core/clock.ts';
-import { BusyError } from '../core/errors.ts';
 import { fetchAgain } from '../repository/fetch-again.ts';
 import type { FetchedAgain } from '../repository/fetch-again.ts';
 import { layoutOf } from '../store/layout.ts';
@@ -50,22 +49,12 @@ export const verb: Verb = {
 };
 
 /**
- * A catalog that SQLite finds damaged cannot be corrected in place: it is begun afresh, unless servers have
- * it open.
- *
- * @throws BusyError when they have
+ * A catalog that SQLite finds damaged cannot be corrected in place: it is begun afresh. Running servers notice
+ * and go on with the new one.
  */
 async function dropDamagedCatalog(context: VerbContext): Promise<void> {
-  const { isWell, servers } = await withStore(context, async (store) => ({
-    isWell: store.catalog.quickCheck() === 'ok',
-    servers: store.runningServers(),
-  }));
+  const isWell = await withStore(context, async (store) => store.catalog.quickCheck() === 'ok');
   if (isWell) return;
-  if (servers.length > 0) {
-    throw new BusyError('The catalog is damaged, and a running server has it open.', {
-      hint: `Stop process ${servers.map(({ pid }) => pid).join(', ')} first.`,
-    });
-  }
   const { catalogFile } = layoutOf(context.config().cache.dir);
   for (const suffix of ['-wal', '-shm', '']) await rm(catalogFile + suffix, { force: true });
   // An empty file, so that there is still a cache folder to work on.

@@ -36,6 +36,7 @@ export class Catalog {
   readonly #departures: Departures;
   readonly #revisions: Revisions;
   readonly #usage: Usage;
+  readonly #replacedListeners: (() => void)[] = [];
   #watcher: NodeJS.Timeout | null = null;
 
   private constructor(db: Database, layout: Layout, clock: Clock, maxUnknownNames: number) {
@@ -265,15 +266,31 @@ export class Catalog {
     return this.#revisions.onChange(listener);
   }
 
-  /** Looks for other processes' commits every `intervalMs`; `onError` hears when that fails. */
+  /**
+   * Looks for other processes' commits every `intervalMs`, and whether the database is still there; `onError`
+   * hears when that fails.
+   */
   watch(intervalMs: number, onError: (error: unknown) => void): void {
+    let isLooking = false;
     this.#watcher ??= setInterval(() => {
-      try {
-        this.readChanges();
-      } catch (error) {
-        onError(error);
-      }
+      if (isLooking) return;
+      isLooking = true;
+      void this.#look()
+        .catch(onError)
+        .finally(() => (isLooking = false));
     }, intervalMs).unref();
+  }
+
+  /** Calls `listener` when the database was deleted or found damaged, and another one was begun in its place. */
+  onReplaced(listener: () => void): void {
+    this.#replacedListeners.push(listener);
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#db.isLost()) return this.readChanges();
+    await this.#db.reopen();
+    this.#revisions.begin();
+    for (const listener of this.#replacedListeners) listener();
   }
 
   /** Reads what other processes have committed since the last look. */

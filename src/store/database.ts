@@ -38,13 +38,19 @@ interface QueuedWrite {
  * the whole event loop; a busy group is tried again from a timer instead.
  */
 export class Database {
-  readonly #sqlite: SQLite.Database;
+  readonly #options: DatabaseOptions;
+  #sqlite: SQLite.Database;
+  /** Of the file that is open. */
+  #inode: number;
+  #isDamaged = false;
   readonly #statements = new Map<string, SQLite.Statement>();
   #queue: QueuedWrite[] = [];
   #flushing: Promise<void> | null = null;
 
-  private constructor(sqlite: SQLite.Database) {
+  private constructor(sqlite: SQLite.Database, options: DatabaseOptions) {
     this.#sqlite = sqlite;
+    this.#options = options;
+    this.#inode = inodeOf(options.file);
   }
 
   /**
@@ -53,6 +59,40 @@ export class Database {
    * @throws StorageError when the native binding is missing or the file cannot be opened.
    */
   static async open(options: DatabaseOptions): Promise<Database> {
+    return new Database(await Database.#opened(options), options);
+  }
+
+  /**
+   * Whether the file under its name is another one than that which is open, or the open one has turned out to be
+   * damaged: what is written now would be lost.
+   */
+  isLost(): boolean {
+    return this.#isDamaged || inodeOf(this.#options.file) !== this.#inode;
+  }
+
+  /**
+   * Goes on with the file under its name, which is begun afresh if it is missing or damaged. Writes that wait
+   * go into that one. For what can be made again only.
+   *
+   * @throws StorageError as `open`
+   */
+  async reopen(): Promise<void> {
+    // SQLite neither empties nor deletes the log of a file that has lost its name.
+    if (this.#isDamaged && inodeOf(this.#options.file) === this.#inode) clearDamaged(this.#options);
+    const next = await Database.#opened(this.#options);
+    const last = this.#sqlite;
+    this.#sqlite = next;
+    this.#inode = inodeOf(this.#options.file);
+    this.#isDamaged = false;
+    this.#statements.clear();
+    try {
+      last.close();
+    } catch {
+      // Somebody still reads rows from it.
+    }
+  }
+
+  static async #opened(options: DatabaseOptions): Promise<SQLite.Database> {
     for (let attempt = 0; ; attempt++) {
       try {
         return Database.#openOnce(options);
@@ -70,7 +110,7 @@ export class Database {
     }
   }
 
-  static #openOnce(options: DatabaseOptions): Database {
+  static #openOnce(options: DatabaseOptions): SQLite.Database {
     const sqlite = new SQLite(options.file, { timeout: 50 });
     try {
       // Has an effect only on a file that is still empty: free pages can be given back later (`shrink`).
@@ -97,7 +137,7 @@ export class Database {
         })
         .immediate();
       refuseDamaged(sqlite, options.file);
-      return new Database(sqlite);
+      return sqlite;
     } catch (error) {
       sqlite.close();
       throw error;
@@ -106,12 +146,12 @@ export class Database {
 
   /** The first row, or `undefined`. */
   get<Row>(sql: string, parameters: Parameters = []): Row | undefined {
-    return this.#statement(sql).get(parameters) as Row | undefined;
+    return this.#noting(() => this.#statement(sql).get(parameters)) as Row | undefined;
   }
 
   /** All rows. */
   all<Row>(sql: string, parameters: Parameters = []): Row[] {
-    return this.#statement(sql).all(parameters) as Row[];
+    return this.#noting(() => this.#statement(sql).all(parameters)) as Row[];
   }
 
   /** Rows one at a time; the table must not be written while they are read. */
@@ -121,7 +161,7 @@ export class Database {
 
   /** Runs one writing statement; only inside the work given to `write`. Returns the number of changed rows. */
   run(sql: string, parameters: Parameters = []): number {
-    return this.#statement(sql).run(parameters).changes;
+    return this.#noting(() => this.#statement(sql).run(parameters)).changes;
   }
 
   /**
@@ -211,6 +251,15 @@ export class Database {
     }
   }
 
+  #noting<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(codeOf(error) ?? '')) this.#isDamaged = true;
+      throw error;
+    }
+  }
+
   #statement(sql: string): SQLite.Statement {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
@@ -219,6 +268,11 @@ export class Database {
     }
     return statement;
   }
+}
+
+/** 0 when there is no such file. */
+function inodeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.ino ?? 0;
 }
 
 /** Damage to its pages lets a file open all the same, and every question fail afterwards. */

@@ -14,16 +14,22 @@ export class Revisions {
   readonly #db: Database;
   readonly #clock: Clock;
   readonly #events = new EventEmitter<{ changed: [ProjectName] }>();
-  #lastDataVersion: number;
-  #lastSeq: number;
+  #lastDataVersion = 0;
+  #lastSeq = 0;
 
   constructor(db: Database, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
     this.#events.setMaxListeners(0);
+    this.begin();
+  }
+
+  /** Counts from what is there now: the database is another one. */
+  begin(): void {
     // In this order: what is committed in between is read once too often, not overlooked.
-    this.#lastDataVersion = db.dataVersion();
-    this.#lastSeq = db.get<{ seq: number | null }>('SELECT MAX(seq) AS seq FROM changes')?.seq ?? 0;
+    this.#lastDataVersion = this.#db.dataVersion();
+    this.#lastSeq =
+      this.#db.get<{ seq: number | null }>('SELECT MAX(seq) AS seq FROM changes')?.seq ?? 0;
   }
 
   /** The number that rises with every change that a static page of the project could show. */
@@ -79,13 +85,17 @@ export class Revisions {
     );
   }
 
-  /** Raises a project's revision, for this process and the others; only inside a transaction. */
+  /**
+   * Raises a project's revision; the first one is the time, so that no revision of a catalog is one of the
+   * catalog before it, from which a server may remember pages. For this process and the others; only
+   * inside a transaction.
+   */
   raise(project: ProjectName): void {
     const at = this.#clock.now();
     this.#db.run(
-      `INSERT INTO projects VALUES (?, 1, 0, ?)
+      `INSERT INTO projects VALUES (?, ?, 0, ?)
        ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at`,
-      [project, at],
+      [project, at, at],
     );
     this.#db.run('INSERT INTO changes (project, at) VALUES (?, ?)', [project, at]);
   }

@@ -1,5 +1,5 @@
 import { renameSync, rmSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
@@ -24,6 +24,8 @@ export interface StaticRenderer {
 const COALESCE_MS = 50;
 /** A page that another process should have written is written here after this time. */
 const OTHERS_GET_MS = 600;
+/** So many pages are written at a time; their rows go in one transaction. */
+const AT_A_TIME = 16;
 
 /** The row under which the root page's revision is kept; no project can have this name. */
 const ROOT = '' as ProjectName;
@@ -116,9 +118,14 @@ export class StaticPages {
   }
 
   async #writeAll(projects: readonly ProjectName[]): Promise<void> {
-    for (const project of projects) {
-      if (project !== ROOT) await this.#tried(project, () => this.#writeProject(project));
-    }
+    const left = projects.filter((project) => project !== ROOT);
+    const writer = async (): Promise<void> => {
+      for (let project = left.pop(); project !== undefined; project = left.pop()) {
+        const next = project;
+        await this.#tried(next, () => this.#writeProject(next));
+      }
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, writer));
     await this.#tried(ROOT, () => this.#keepRoot(projects.includes(ROOT)));
   }
 
@@ -177,6 +184,10 @@ export class StaticPages {
     pages: StaticPage,
   ): Promise<boolean> {
     const folder = join(this.#layout.mirrorDir, folderName);
+    // After the loss of a catalog nearly all pages are right already.
+    if (await isWritten(folder, pages)) {
+      return await this.#catalog.publishStatic(project, revision, () => {});
+    }
     makePublicFolder(folder);
     if (this.#catalog.staticRevisionOf(project) === 0)
       await this.#setForeignPageAside(folder, folderName);
@@ -213,5 +224,18 @@ export class StaticPages {
     await mkdir(aside, { recursive: true, mode: 0o700 });
     await rename(path, join(aside, `index.${(await readdir(aside)).length}.html`));
     this.#log.info('kept a page of another tool aside', { page: path, aside });
+  }
+}
+
+/** Whether both forms stand there, byte for byte. */
+async function isWritten(folder: string, { html, json }: StaticPage): Promise<boolean> {
+  try {
+    const [presentHtml, presentJson] = await Promise.all([
+      readFile(join(folder, 'index.html')),
+      readFile(join(folder, 'index.json')),
+    ]);
+    return presentHtml.equals(html) && presentJson.equals(json);
+  } catch {
+    return false;
   }
 }

@@ -61,7 +61,7 @@ export class Store {
   readonly #timers: NodeJS.Timeout[] = [];
   #static: StaticPages | null = null;
   readonly #storedListeners: ((request: FillRequest) => void)[] = [];
-  #isAnnounced = false;
+  #announced: { readonly origin: string; readonly base: string } | null = null;
   #background: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -145,6 +145,10 @@ export class Store {
     this.catalog.watch(LOOK_FOR_CHANGES_MS, (error) => {
       this.#log.warn('changes of other processes could not be read', { reason: messageOf(error) });
     });
+    this.catalog.onReplaced(() => {
+      const before = this.#background;
+      this.#background = before.then(() => this.#quietly('recovery', () => this.#beginAgain()));
+    });
     this.#static?.watch();
     this.#every(FLUSH_USES_MS, () => this.catalog.flushUses());
     this.#every(TIDY_MS, async () => {
@@ -162,6 +166,15 @@ export class Store {
       await this.#recoverOnce();
       await this.eviction.run();
     });
+  }
+
+  /** The catalog was deleted or damaged: another one is here, which knows nothing yet. */
+  async #beginAgain(): Promise<void> {
+    this.#log.warn('the catalog was lost; it is made again from pages and files');
+    if (this.#announced !== null) await this.announce(this.#announced.origin, this.#announced.base);
+    await this.#recoverOnce();
+    await this.kept.mirror();
+    await this.finishStaticPages();
   }
 
   /** Once in a catalog's life; again when it was broken off. */
@@ -202,8 +215,8 @@ export class Store {
 
   /** Lets verbs find the server of this process: where it listens, and the prefix of its routes. */
   async announce(origin: string, base: string): Promise<void> {
+    this.#announced = { origin, base };
     await announceServer(this.catalog, origin, base);
-    this.#isAnnounced = true;
   }
 
   /** The servers that work on this folder now. */
@@ -218,7 +231,7 @@ export class Store {
     await this.fills.stop(graceMs);
     await this.#background;
     await this.eviction.close();
-    if (this.#isAnnounced) await withdrawServer(this.catalog);
+    if (this.#announced !== null) await withdrawServer(this.catalog);
     await this.#static?.close();
     await this.catalog.close();
     await this.records.close();

@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { expect, it } from 'vitest';
+import SQLite from 'better-sqlite3';
+import { expect, it, vi } from 'vitest';
 import type { Finding, VerifyReport } from '../../src/store/verify/report.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { startMirror, stageFolder, stageUpstream } from '../support/mirror.ts';
@@ -152,6 +153,52 @@ it('begins a damaged catalog afresh, and what people decided holds on', async ()
   expect(projects).toHaveLength(5);
   expect(projects[1]).toMatchObject({ project: 'demo-1', files: 10, metadata: 10, kept: 10 });
 });
+
+it('goes on with a new catalog when the one of a running server is deleted', async () => {
+  const stage = await heldFolder(2);
+  const { mirror, paths, upstream } = stage;
+  const { catalog } = mirror.mirror.store;
+  const upstreamFiles = upstream.count(/\.whl$/);
+  await mirror.get('/simple/demo-0/');
+  removeCatalog(mirror.cacheDir);
+  await vi.waitFor(() => expect(mirror.log.map(({ message }) => message)).toContain(LOST), WITHIN);
+  await vi.waitFor(() => expect(catalog.heldCounts().files).toBe(paths.length), WITHIN);
+  for (const path of paths) expect((await mirror.get(`/${path}`)).status).toBe(200);
+  expect((await mirror.page('demo-0')).filenames).toHaveLength(VERSIONS);
+  expect(upstream.count(/\.whl$/)).toBe(upstreamFiles);
+  const { projects } = await runJson<{ projects: object[] }>(stage, 'ls');
+  expect(projects).toHaveLength(2);
+  expect(mirror.mirror.store.runningServers()).toHaveLength(1);
+});
+
+it('makes a damaged catalog again while a server runs', async () => {
+  const stage = await heldFolder(2);
+  const { mirror, paths } = stage;
+  const { catalog } = mirror.mirror.store;
+  await runVerb(stage, 'keep', 'demo-1');
+  const file = join(mirror.cacheDir, 'state-v1/catalog.sqlite');
+  // The newest pages lie in the log until then.
+  const other = new SQLite(file);
+  other.pragma('wal_checkpoint(TRUNCATE)');
+  other.close();
+  rewrite(file, (bytes) => bytes.fill(7, 4096 * 3, bytes.length - 4096), false);
+  const { code, stderr } = await runVerb(stage, 'verify', '--rebuild');
+  expect([code, stderr]).toEqual([0, '']);
+  await vi.waitFor(() => expect(mirror.log.map(({ message }) => message)).toContain(LOST), WITHIN);
+  await vi.waitFor(() => expect(catalog.heldCounts().files).toBe(paths.length), WITHIN);
+  for (const path of paths) expect((await mirror.get(`/${path}`)).status).toBe(200);
+  expect((await runJson<Report>(stage, 'verify')).findings).toEqual([]);
+  const { projects } = await runJson<{ projects: object[] }>(stage, 'ls', 'demo-1');
+  expect(projects[0]).toMatchObject({ project: 'demo-1', kept: VERSIONS });
+});
+
+const LOST = 'the catalog was lost; it is made again from pages and files';
+const WITHIN = { timeout: 20_000, interval: 50 };
+
+function removeCatalog(cacheDir: string): void {
+  for (const suffix of ['', '-wal', '-shm'])
+    rmSync(join(cacheDir, `state-v1/catalog.sqlite${suffix}`), { force: true });
+}
 
 interface HeldFolder extends VerbStage {
   readonly mirror: TestMirror;
