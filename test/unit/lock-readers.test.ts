@@ -159,13 +159,15 @@ describe('uv.lock', () => {
       '[package.optional-dependencies]\ncpu = [{ name = "b" }]\ngpu = [{ name = "b" }]',
       `[[package]]\nname = "a"\nversion = "1"\n${source}\n[package.optional-dependencies]\ndeep = [{ name = "c" }]`,
       `[[package]]\nname = "b"\nversion = "1"\n${source}\ndependencies = [`,
-      '  { name = "d", version = "1", marker = "extra == \'extra-3-app-cpu\' or extra != \'extra-3-app-gpu\'" },',
+      '  { name = "d", version = "1", extra = ["zip"], marker = "extra == \'extra-3-app-cpu\' or extra != \'extra-3-app-gpu\'" },',
       '  { name = "d", version = "2", marker = "extra == \'extra-3-app-gpu\'" },',
-      '  { name = "e", marker = "extra == \'extra-1-a-deep\'" },\n]',
+      '  { name = "e", marker = "extra == \'extra-1-a-deep\'" },',
+      '  { name = "f", marker = "extra == \'extra-1-d-zip\'" },\n]',
       `[[package]]\nname = "c"\nversion = "1"\n${source}`,
       `[[package]]\nname = "d"\nversion = "1"\n${source}`,
       `[[package]]\nname = "d"\nversion = "2"\n${source}`,
       `[[package]]\nname = "e"\nversion = "1"\n${source}`,
+      `[[package]]\nname = "f"\nversion = "1"\n${source}`,
     ];
     const lock = readLockFile('uv.lock', text.join('\n'));
     expect(pinsOf(lock)).toEqual(['a[deep]==1', 'c==1']);
@@ -175,6 +177,7 @@ describe('uv.lock', () => {
       'c==1',
       'd==1',
       'e==1',
+      'f==1',
     ]);
     expect(pinsOf(lock, { extras: ['gpu'] })).toEqual([
       'a[deep]==1',

@@ -247,6 +247,11 @@ describe('turning back', () => {
     expect(await rewritten(text)).toBe(
       `source = { registry = "https://index.example/simple" }\nwheels = [\n    { url = "https://files.example/${FILE}", hash = "x" },\n]`,
     );
+    // Folders are named without a slash at the end; the index is as it is configured.
+    const torch = [UPSTREAMS[1]!];
+    expect(await rewritten('registry = "/tmp/pypi"', PLACES, torch)).toBe(
+      'registry = "https://torch.example/whl/cpu/"',
+    );
     const unmounted = '{ path = "/home/you/wheels/x.whl" }';
     expect(await rewritten(unmounted)).toBe(unmounted);
   });

@@ -2,7 +2,7 @@
 export type MirrorAddress =
   /** A file: its path below the mirror's root (`packages/…`), encoded as in the address; and a fragment. */
   | { readonly kind: 'file'; readonly path: string; readonly tail: string }
-  /** An index, or what lies below it (`flask/`); whether the address ends in a slash. */
+  /** An index, or what lies below it (`flask/`); whether its own URL should end in a slash. */
   | { readonly kind: 'index'; readonly rest: string; readonly endsInSlash: boolean }
   /** Something else of the mirror. */
   | { readonly kind: 'other' };
@@ -89,7 +89,9 @@ export class MirrorAddresses {
     if (mount === undefined && !isKnown) return null;
     const below = rest.slice(mount?.length ?? 0).replace(/^\//, '');
     if (!PAGE.test(below) || (mount === undefined && NO_PROJECT.test(below))) return null;
-    return { kind: 'index', rest: below, endsInSlash: parts.path.endsWith('/') };
+    // Folders are named without one.
+    const endsInSlash = parts.path.endsWith('/') || parts.scheme === 'file';
+    return { kind: 'index', rest: below, endsInSlash };
   }
 
   /** The root above a file in the mirror's shape. */
