@@ -408,7 +408,7 @@ describe('the trees of run-mirror', () => {
         ];
         const result = await runCommand(
           join(import.meta.dirname, '../.clients/current/bin/python'),
-          [...[...args, kind, ':all:', `${project}==${version}`]],
+          [...args, kind, ':all:', `${project}==${version}`],
           { env: { ...stage.env, PIP_CONFIG_FILE: '/dev/null' } },
         );
         expect(result.code, wordsOf(result)).toBe(0);
