@@ -3,9 +3,19 @@ import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
 import { codeOf } from '../../core/errors.ts';
 import type { Layout } from '../layout.ts';
+import {
+  claimSuccession,
+  claimedForMs,
+  isForsaken,
+  readFillState,
+  silentForMs,
+} from './fill-state.ts';
 
 /** How long a lock may go without a sign of life before others take it, in milliseconds. */
 const STALE_MS = 5_000;
+
+/** An owner, or whoever has claimed a succession, is taken for at work so long after its last sign of life. */
+const AT_WORK_MS = 2_000;
 
 export interface FillLock {
   /** Never throws: a lock that is lost already is nobody's business any more. */
@@ -16,16 +26,26 @@ export interface FillLock {
 export type TryFillLock = (
   layout: Layout,
   key: string,
-  onCompromised: () => void,
+  options: FillLockOptions,
 ) => Promise<FillLock | undefined>;
 
+/** What goes with one attempt. */
+export interface FillLockOptions {
+  /** Called when the lock was lost: whoever took it may be at work. */
+  readonly onCompromised: () => void;
+  /** Nonces of dead ownerships whose succession is ours; a claim that succeeds is added. */
+  readonly claims: Set<string>;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
 /**
- * Tries once to take the lock of `key`; `undefined` when somebody holds it. `onCompromised` is called
- * when the lock was lost (this process was stopped for longer than the stale time): whoever took it
- * may be at work. Locks save traffic and guard nothing: where none can be made (disk full, read-only),
- * the work goes on without.
+ * Tries once to take the lock of `key`; `undefined` when somebody holds it, or is at work without it. It is
+ * lost when this process was stopped for longer than the stale time, or when something removes or touches
+ * it. Locks save traffic and guard nothing: where none can be made (disk full, read-only), the work goes
+ * on without.
  */
-export const tryFillLock: TryFillLock = async (layout, key, onCompromised) => {
+export const tryFillLock: TryFillLock = async (layout, key, options) => {
   try {
     const release = await lockfile.lock(join(layout.locksDir, key), {
       lockfilePath: lockPath(layout, key),
@@ -33,14 +53,33 @@ export const tryFillLock: TryFillLock = async (layout, key, onCompromised) => {
       retries: 0,
       stale: STALE_MS,
       update: 1_000,
-      onCompromised,
+      onCompromised: options.onCompromised,
     });
-    return { release: () => release().catch(() => {}) };
+    const lock = { release: () => release().catch(() => {}) };
+    if (isFree(layout, key, options)) return lock;
+    await lock.release();
+    return undefined;
   } catch (error) {
     if (codeOf(error) === 'ELOCKED') return undefined;
     return { release: async () => {} };
   }
 };
+
+/**
+ * Whether nobody else is at it, as far as the note tells. Several can come to think that a stale lock is
+ * theirs; and an owner that is at work can lose its own.
+ */
+function isFree(layout: Layout, key: string, { claims, now }: FillLockOptions): boolean {
+  const state = readFillState(layout, key);
+  if (state === undefined || state.phase === 'failed') return true;
+  if (!isForsaken(state)) return silentForMs(layout, key, state, now()) >= AT_WORK_MS;
+  if (claims.has(state.nonce)) return true;
+  if (claimSuccession(layout, key, state)) {
+    claims.add(state.nonce);
+    return true;
+  }
+  return claimedForMs(layout, key, state, now()) >= AT_WORK_MS;
+}
 
 /** Removes the lock of a dead holder, so that the next try succeeds at once. */
 export function breakFillLock(layout: Layout, key: string): void {

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../../core/errors.ts';
 import type { Layout } from '../layout.ts';
 import { temporaryName } from '../atomic-file.ts';
 import type { FillError } from './fill-error.ts';
+import { isProvablyDead } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 /**
@@ -79,15 +80,39 @@ export function removeFillState(layout: Layout, key: string, nonce: string): voi
   if (readFillState(layout, key)?.nonce === nonce) rmSync(stateFile(layout, key), { force: true });
 }
 
+/** Whether whoever left this note will never write again: it stopped in order, or is dead beyond doubt. */
+export function isForsaken(state: FillState): boolean {
+  return state.phase === 'left' || isProvablyDead(state.owner);
+}
+
+/**
+ * Milliseconds since the owner of this note has shown itself, by its data or by the note; Infinity when
+ * neither is there any more.
+ */
+export function silentForMs(layout: Layout, key: string, state: FillState, now: number): number {
+  const shown = [stateFile(layout, key), join(layout.partialDir, state.dataFile)];
+  return now - Math.max(...shown.map((path) => changedAt(path)));
+}
+
+/** Milliseconds since somebody has claimed the succession; Infinity when nobody has. */
+export function claimedForMs(layout: Layout, key: string, dead: FillState, now: number): number {
+  return now - changedAt(takeFile(layout, key, dead));
+}
+
+function changedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
+}
+
+function takeFile(layout: Layout, key: string, { epoch, nonce }: FillState): string {
+  return join(layout.partialDir, `${key}.${epoch}.${nonce}.take`);
+}
+
 /**
  * Claims the succession to one dead ownership: of all that try, exactly one gets `true`.
  */
 export function claimSuccession(layout: Layout, key: string, dead: FillState): boolean {
   try {
-    writeFileSync(join(layout.partialDir, `${key}.${dead.epoch}.${dead.nonce}.take`), '', {
-      flag: 'wx',
-      mode: 0o600,
-    });
+    writeFileSync(takeFile(layout, key, dead), '', { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;

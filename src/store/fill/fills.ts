@@ -19,6 +19,9 @@ export interface Fill {
   readonly done: Promise<HeldFile>;
 }
 
+/** Whoever loses its lock so often (something touches it over and over) goes on without. */
+const LOSSES = 2;
+
 /** Wrong bytes are fetched afresh this often; an upstream that lies twice is believed to lie. */
 const FRESH_ATTEMPTS = 1;
 
@@ -86,15 +89,25 @@ export class Fills {
   }
 
   async #drive(request: FillRequest, key: string, progress: FillProgress): Promise<HeldFile> {
-    const drive: Drive = { request, key, progress, mayOwnWithoutLock: false, wrong: 0 };
-    let follower = new Follower(this.#env, request, key, progress);
+    const drive: Drive = {
+      request,
+      key,
+      progress,
+      mayOwnWithoutLock: false,
+      wrong: 0,
+      losses: 0,
+      claims: new Set(),
+    };
+    const newFollower = (): Follower =>
+      new Follower(this.#env, request, key, progress, drive.claims);
+    let follower = newFollower();
     for (;;) {
       try {
         const held = await this.#heldOrOwn(drive);
         if (held !== 'busy' && held !== undefined && (await this.#finish(held, progress)))
           return held;
         // After an ownership that was lost, the time without growth begins anew.
-        if (held !== 'busy') follower = new Follower(this.#env, request, key, progress);
+        if (held !== 'busy') follower = newFollower();
         else await this.#follow(follower, drive);
       } catch (error) {
         if (!(error instanceof IntegrityError) || drive.wrong > FRESH_ATTEMPTS) throw error;
@@ -122,12 +135,18 @@ export class Fills {
     const owner = new Owner(this.#env, drive.request, drive.key, drive.progress, this.#stop.signal);
     let lock: FillLock | undefined;
     if (!drive.mayOwnWithoutLock) {
-      lock = await this.#env.tryLock(this.#env.layout, drive.key, () => owner.lose());
+      lock = await this.#env.tryLock(this.#env.layout, drive.key, {
+        onCompromised: () => owner.lose(),
+        claims: drive.claims,
+        now: () => this.#env.clock.now(),
+      });
       if (lock === undefined) return 'busy';
     }
     drive.mayOwnWithoutLock = false;
     try {
-      return (await this.#alreadyThere(drive.request)) ?? (await this.#own(drive, owner));
+      const there = await this.#alreadyThere(drive.request);
+      if (there !== undefined) return there;
+      return await this.#own(drive, owner);
     } finally {
       await lock?.release();
     }
@@ -156,6 +175,7 @@ export class Fills {
     try {
       const end = await owner.run();
       if (end === 'left') this.#throwIfStopping();
+      if (end === 'lost') drive.mayOwnWithoutLock = ++drive.losses >= LOSSES;
       return this.#held(drive.request);
     } catch (error) {
       // Bytes of an earlier owner were wrong: the upstream has not been heard yet.
@@ -207,4 +227,8 @@ interface Drive {
   mayOwnWithoutLock: boolean;
   /** Fetches, here or elsewhere, whose bytes were wrong. */
   wrong: number;
+  /** Ownerships that ended because the lock was lost. */
+  losses: number;
+  /** Ownerships of others whose succession is ours. */
+  readonly claims: Set<string>;
 }

@@ -3,11 +3,10 @@ import { sleep } from '../../core/sleep.ts';
 import type { FillRequest } from './byte-source.ts';
 import { DataFile } from './data-file.ts';
 import { breakFillLock } from './fill-lock.ts';
-import { claimSuccession, readFillState } from './fill-state.ts';
+import { claimSuccession, isForsaken, readFillState } from './fill-state.ts';
 import type { FillState } from './fill-state.ts';
 import type { FillEnvironment } from './fill-environment.ts';
 import { errorFrom } from './fill-error.ts';
-import { isProvablyDead } from './process-identity.ts';
 import type { FillProgress } from './progress.ts';
 
 /** One fstat costs 1 µs: as quick as a file watcher, and works everywhere. */
@@ -18,7 +17,9 @@ const READ_EARLY_NOTE_EVERY_MS = 20;
 const TROUBLE_AFTER_MS = 100;
 /** … for so long, the lock is tried, which finds a stale one … */
 const TRY_LOCK_EVERY_MS = 500;
-/** … and for so long, the work goes on without it: no request waits longer than this for a lock. */
+/** … without a note of an owner for so long, the work goes on without it: an owner leaves one at once … */
+const GO_ON_WITHOUT_NOTE_AFTER_MS = 3_000;
+/** … and in any case after this, the work goes on without it: no request waits longer than this for a lock. */
 const GO_ON_AFTER_MS = 10_000;
 
 /**
@@ -40,18 +41,29 @@ export class Follower {
   readonly #request: FillRequest;
   readonly #key: string;
   readonly #progress: FillProgress;
+  readonly #claims: Set<string>;
   #seenFailure: string | null;
   #knownBytes = -1;
   #grewAt: number;
   #readNoteAt = -Infinity;
   #triedLockAt: number;
+  /** When there last was a note of somebody at work. */
+  #notedAt: number;
 
-  constructor(env: FillEnvironment, request: FillRequest, key: string, progress: FillProgress) {
+  /** @param claims ownerships whose succession is this process's already */
+  constructor(
+    env: FillEnvironment,
+    request: FillRequest,
+    key: string,
+    progress: FillProgress,
+    claims: Set<string>,
+  ) {
+    this.#claims = claims;
     this.#env = env;
     this.#request = request;
     this.#key = key;
     this.#progress = progress;
-    this.#grewAt = this.#triedLockAt = env.clock.monotonic();
+    this.#grewAt = this.#triedLockAt = this.#notedAt = env.clock.monotonic();
     const present = readFillState(env.layout, key);
     // A failure from before this request says nothing about it.
     this.#seenFailure = present?.phase === 'failed' ? present.nonce : null;
@@ -77,7 +89,8 @@ export class Follower {
       const end = this.#readNote();
       if (end !== undefined) return end;
     }
-    if (quietMs >= GO_ON_AFTER_MS) return { kind: 'go-on' };
+    const noteless = now - this.#notedAt >= GO_ON_WITHOUT_NOTE_AFTER_MS;
+    if (quietMs >= GO_ON_AFTER_MS || noteless) return { kind: 'go-on' };
     if (quietMs >= TROUBLE_AFTER_MS && now - this.#triedLockAt >= TRY_LOCK_EVERY_MS) {
       this.#triedLockAt = now;
       return { kind: 'try-lock' };
@@ -92,7 +105,7 @@ export class Follower {
     file.look();
     if (file.sizeBytes === this.#knownBytes && file.state === before) return;
     this.#knownBytes = file.sizeBytes;
-    this.#grewAt = now;
+    this.#grewAt = this.#notedAt = now;
     this.#progress.wake();
   }
 
@@ -107,11 +120,14 @@ export class Follower {
       this.#seenFailure = state.nonce;
       return { kind: 'failed', error: errorFrom(state.error) };
     }
-    if (state.phase === 'left' || isProvablyDead(state.owner)) {
+    if (isForsaken(state)) {
+      if (this.#claims.has(state.nonce)) return { kind: 'take-over' };
       if (!claimSuccession(layout, this.#key, state)) return undefined;
+      this.#claims.add(state.nonce);
       breakFillLock(layout, this.#key);
       return { kind: 'take-over' };
     }
+    this.#notedAt = this.#env.clock.monotonic();
     this.#attach(state);
     return undefined;
   }

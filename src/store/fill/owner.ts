@@ -12,6 +12,7 @@ import { FillBody, storing } from './fill-body.ts';
 import type { FillEnvironment } from './fill-environment.ts';
 import { describeError } from './fill-error.ts';
 import {
+  isForsaken,
   newDataFileName,
   newNonce,
   readFillState,
@@ -19,7 +20,7 @@ import {
   writeFillState,
 } from './fill-state.ts';
 import type { FillPhase, FillState } from './fill-state.ts';
-import { isProvablyDead, thisProcess } from './process-identity.ts';
+import { thisProcess } from './process-identity.ts';
 import type { FillProgress } from './progress.ts';
 import { publish } from './publish.ts';
 import { receive } from './receive.ts';
@@ -121,7 +122,7 @@ export class Owner {
   /** Takes over what an earlier owner has fetched. `false`: begin from nothing. */
   async #continueFrom(previous: FillState): Promise<boolean> {
     const theirs = join(this.#env.layout.partialDir, previous.dataFile);
-    if (previous.phase === 'left' || isProvablyDead(previous.owner)) {
+    if (isForsaken(previous)) {
       return await this.#claim(theirs, previous);
     }
     return await this.#copy(theirs, previous);
@@ -231,6 +232,8 @@ export class Owner {
     const isVerified = body.isShown && body.file.state === 'verified';
     const isLost = this.#lost.signal.aborted && !isVerified;
     if (this.#stop.aborted && !isLost && body.position > 0 && this.#noteLeft()) return 'left';
+    // Nobody else is at it: the lock was removed or touched. Whoever is next goes on from here.
+    if (isLost && body.position > 0 && this.#isNoted() && this.#noteLeft()) return 'lost';
     // Readers stop here: nothing more of these bytes shall leave.
     if (body.isShown && !isVerified) body.file.advance(body.position, 'dead');
     try {
@@ -246,6 +249,11 @@ export class Owner {
     if (isLost) return 'lost';
     if (this.#stop.aborted) return 'left';
     throw thrown;
+  }
+
+  /** Whether the note is still ours: another owner would have left its own. */
+  #isNoted(): boolean {
+    return readFillState(this.#env.layout, this.#key)?.nonce === this.#nonce;
   }
 
   /** Whether the note could be left that lets anybody go on with these bytes. */

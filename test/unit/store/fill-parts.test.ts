@@ -9,6 +9,7 @@ import { hasReadableEnd } from '../../../src/store/fill/archive-end.ts';
 import { DataFile, sameBytes } from '../../../src/store/fill/data-file.ts';
 import { describeError, errorFrom } from '../../../src/store/fill/fill-error.ts';
 import { breakFillLock, tryFillLock } from '../../../src/store/fill/fill-lock.ts';
+import type { FillLockOptions } from '../../../src/store/fill/fill-lock.ts';
 import {
   claimSuccession,
   newDataFileName,
@@ -162,11 +163,17 @@ it('carries the class of an error to other processes', () => {
   expect(errorFrom(null)).toBeInstanceOf(errors.UpstreamUnavailableError);
 });
 
+const lockOptions = (): FillLockOptions => ({
+  onCompromised: () => {},
+  claims: new Set(),
+  now: () => Date.now(),
+});
+
 describe('lock', () => {
   it('is had by one at a time, and again after it was given back or broken', async () => {
     const layout = await setLayout();
     // A lock that was broken is reported lost; that is not the matter here.
-    const never = (): void => {};
+    const never = lockOptions();
     const first = await tryFillLock(layout, KEY, never);
     expect(await tryFillLock(layout, KEY, never)).toBeUndefined();
     await first?.release();
@@ -181,7 +188,7 @@ describe('lock', () => {
 
   it('stops nobody where none can be made', async () => {
     const layout = { ...(await setLayout()), locksDir: '/nonexistent/locks' };
-    expect(await tryFillLock(layout, KEY, () => {})).toBeDefined();
+    expect(await tryFillLock(layout, KEY, lockOptions())).toBeDefined();
   });
 });
 
