@@ -19,12 +19,15 @@ import type { Column } from './table.ts';
 import { printJson, printPaged } from './verb.ts';
 import type { Verb, VerbContext } from './verb.ts';
 
+/** Extras of a requirement (PEP 508): they ask for other projects, not for another file of this one. */
+const EXTRAS = /\[[A-Za-z0-9._,\s-]*\]/;
+
 /** `wheelcellar explain NAME[SPEC]`: who answers, which file is taken, and why not each other one. */
 export const verb: Verb = {
   name: 'explain',
   summary: 'Tell which file pip takes, and why not each other one',
   configure: (command) => {
-    command.argument('<project>', 'a name, or a name and versions: flask, "flask>=2,<3"');
+    command.argument('<project>', 'a requirement: flask, "flask>=2,<3", "flask[async]"');
     command
       .option('--python <version>', "3.12, 3.12.4, 3.13t or pp3.10 (default: this machine's)")
       .option(
@@ -36,7 +39,7 @@ export const verb: Verb = {
   },
   run: async (context) => {
     const { io, args, options, config } = context;
-    const { project, specifier } = selectionOf(args[0] ?? '');
+    const { project, specifier } = selectionOf((args[0] ?? '').replace(EXTRAS, ''));
     const { python, platform } = await machineOf(context);
     const interpreter = parseInterpreter(python);
     if (interpreter === undefined) {

@@ -246,6 +246,22 @@ describe('explain', () => {
     });
   });
 
+  it('looks at extras as at the name: they are no part of which file is taken', async () => {
+    const stage = await heldStage();
+    interface Found {
+      readonly chosen: string;
+      readonly specifier: string;
+    }
+    const plain = await runJson<Found>(stage, 'explain', 'demo<2', ...machine);
+    for (const spelling of ['demo[extra]<2', 'Demo[one, Two] < 2'])
+      expect(await runJson<Found>(stage, 'explain', spelling, ...machine)).toMatchObject({
+        answeredBy: 'pypi',
+        chosen: plain.chosen,
+      });
+    const { code, stderr } = await runVerb(stage, 'explain', 'demo[extra', ...machine);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('names no project')]);
+  });
+
   it('tells what is not held while offline, and asks nobody', async () => {
     const stage = await heldStage();
     await runVerb(stage, 'delete', 'demo==2.0');
