@@ -98,7 +98,8 @@ async function main(): Promise<number> {
   const children = new Children();
   const folder = await mkdtemp(join(tmpdir(), 'wheelcellar-bench-'));
   // After the children's own handler: nobody writes there any more. Ctrl-C comes by here, too.
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 };
+  process.once('exit', () => rmSync(folder, removal));
   try {
     const tools = await findTools({ peers: flags.peers, program: flags.program });
     const replay = await Replay.start(children);
