@@ -17,6 +17,7 @@ import type { FetchedPage, Upstream } from '../upstream/upstream.ts';
 import { LegacyFactsSource } from './legacy-facts.ts';
 import type { FetchedFacts } from './legacy-facts.ts';
 import { judgePage } from './page-guard.ts';
+import { restoreAdverts } from './metadata-adverts.ts';
 import type { StoredPages } from './stored-pages.ts';
 
 /** A project that its upstream has deleted, or whose page went back, keeps its page so long: it may be a fault. */
@@ -123,6 +124,7 @@ export class PageRefresher {
       judged.answer,
       complete.detail,
       `${judged.answer.bodyDigest}.${complete.mark}`,
+      force,
     );
     if (complete.isLate) void this.#completeLater(project);
   }
@@ -246,6 +248,7 @@ export class PageRefresher {
     answer: Pick<FetchedPage, 'etag' | 'lastModified' | 'maxAgeMs' | 'lastSerial'>,
     detail: ProjectDetail,
     bodyDigest: string,
+    force: boolean = false,
   ): Promise<void> {
     const at = this.#clock.now();
     const lastSerial = answer.lastSerial ?? detail.lastSerial;
@@ -259,6 +262,7 @@ export class PageRefresher {
     // A quarantined project offers nothing, held files included (PEP 792).
     const offered = detail.status === 'quarantined' ? [] : detail.files;
     const entries = await finishInSlices(this.#byPath(offered));
+    await restoreAdverts(this.#store, this.#upstream.name, project, entries, force);
     const sizeBytes = await this.#store.pages.write(this.#upstream.name, project, page);
     const row: PageRow = {
       upstream: this.#upstream.name,

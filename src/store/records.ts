@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS first_seen (
   PRIMARY KEY (upstream, path)
 ) WITHOUT ROWID;
 
--- Core metadata that must not be advertised, whatever the index says: its bytes were found wrong.
+-- Core metadata that must not be advertised, its bytes were found wrong: until the index lists another digest.
 CREATE TABLE IF NOT EXISTS withdrawn_metadata (
   upstream TEXT NOT NULL,
   path     TEXT NOT NULL,
@@ -131,6 +131,19 @@ export class Records {
         reason,
         this.#clock.now(),
       ]);
+    });
+    this.#withdrawnVersion = -1;
+  }
+
+  /** Gives the core metadata of these files another chance. */
+  async restoreMetadata(upstream: string, paths: readonly string[]): Promise<void> {
+    await this.#db.write(() => {
+      for (const path of paths) {
+        this.#db.run('DELETE FROM withdrawn_metadata WHERE upstream = ? AND path = ?', [
+          upstream,
+          path,
+        ]);
+      }
     });
     this.#withdrawnVersion = -1;
   }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import type { ProjectName } from '../../src/packaging/names.ts';
 import type { FakeFile, FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { hold, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -93,6 +94,42 @@ describe('advertised core metadata [C]', () => {
     expect(alarmKinds(mirror)).toEqual(['wrong-metadata']);
     const { text } = await mirror.get('/simple/demo/');
     expect(text).not.toContain(sha256Of(OTHER));
+  });
+
+  it('gets another chance after it was withdrawn when the index lists another digest', async () => {
+    const lie = { metadataMissing: true, listedMetadataSha256: sha256Of('x') };
+    const { upstream, mirror, path } = await demo({ ...WHEEL, ...lie });
+    expect((await mirror.get(`${path}.metadata`)).status).toBe(404);
+    expect(await advertised(mirror)).toBeUndefined();
+    // A page that says the same again is no news, though something else of it changed.
+    upstream.setProject('demo', [{ ...WHEEL, ...lie, yanked: true }]);
+    mirror.clock.advance(3_600_000);
+    expect(await advertised(mirror)).toBeUndefined();
+    upstream.setProject('demo', [WHEEL]);
+    mirror.clock.advance(3_600_000);
+    expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 });
+    expect((await mirror.get(`${path}.metadata`)).text).toBe(WHEEL.metadata);
+    const second = await startMirror({ upstreams: [upstream], cacheDir: mirror.cacheDir });
+    expect(await advertised(second)).toEqual({ sha256: TRUE_SHA256 });
+  });
+
+  it('gets another chance when somebody insists, unless the wheel itself speaks against it', async () => {
+    const { upstream, mirror, path } = await demo();
+    await mirror.page('demo');
+    const heal = upstream.fault(/packages/, { status: 404 });
+    expect((await mirror.get(`${path}.metadata`)).status).toBe(404);
+    heal();
+    const { mirror: inner } = mirror;
+    await inner.refresh('demo' as ProjectName, false);
+    expect(await advertised(mirror)).toBeUndefined();
+    await inner.refresh('demo' as ProjectName, true);
+    expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 });
+
+    const liar = await demo({ ...WHEEL, metadata: OTHER });
+    await hold(liar.mirror, liar.path);
+    await vi.waitFor(async () => expect(alarmKinds(liar.mirror)).toEqual(['wrong-metadata']));
+    await liar.mirror.mirror.refresh('demo' as ProjectName, true);
+    expect(await advertised(liar.mirror)).not.toEqual({ sha256: sha256Of(OTHER) });
   });
 
   it('is the same in a second process on the same folder', async () => {
