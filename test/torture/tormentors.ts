@@ -40,6 +40,9 @@ async function askOnce(url: string, target: TargetFile, verdict: Verdict): Promi
   } else verdict.file(target, url, await download(url, { onBody }), null, body);
 }
 
+/** On a machine that has much else to do. */
+const START_WITHIN_MS = 60_000;
+
 /** So much of the log of dead servers is kept to explain a wrong body with. */
 const KEPT_LOGS = 12;
 
@@ -122,7 +125,7 @@ export class Servers {
 
   async #startOne(at: number): Promise<void> {
     const startedAt = performance.now();
-    const server = await startServer(this.#options);
+    const server = await startServer({ startTimeoutMs: START_WITHIN_MS, ...this.#options });
     while ((await healthOf(server)) !== 200) await pause(10);
     this.restartsMs.push(performance.now() - startedAt);
     this.#running[at] = server;

@@ -14,6 +14,8 @@ export interface VerbCounts {
   killed: number;
   /** Exit statuses other than 0. */
   readonly statuses: Record<string, number>;
+  /** What was said with the last ones of them. */
+  readonly words: string[];
   /** Ends without a status of ours, and their last words. */
   readonly crashes: string[];
 }
@@ -39,6 +41,8 @@ export interface VerbReport {
   readonly added: Map<string, string>;
 }
 
+const KEPT_WORDS = 5;
+
 const anyOf = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * values.length)]!;
 
 /**
@@ -59,9 +63,9 @@ export async function runVerbs(settings: VerbSettings, isOver: () => boolean): P
       ['add', join(settings.workDir, wheel.filename)],
     ]) as [string, ...string[]];
     if (verb === 'add') writeFileSync(args[0]!, wheel.content);
-    const count = (verbs[verb] ??= { runs: 0, killed: 0, statuses: {}, crashes: [] });
+    const count = (verbs[verb] ??= { runs: 0, killed: 0, statuses: {}, words: [], crashes: [] });
     const isKilled = Math.random() < settings.killed;
-    const { code, stderr } = await runCommand(
+    const { code, stdout, stderr } = await runCommand(
       process.execPath,
       [PROGRAM, verb, '--cache-dir', settings.cacheDir, ...args],
       {
@@ -74,6 +78,8 @@ export async function runVerbs(settings: VerbSettings, isOver: () => boolean): P
     if (code === null && isKilled) count.killed++;
     else {
       if (code !== 0) count.statuses[String(code)] = (count.statuses[String(code)] ?? 0) + 1;
+      if (code !== 0) count.words.push(`${code}: ${(stdout + stderr).slice(-1_000)}`);
+      if (count.words.length > KEPT_WORDS) count.words.shift();
       if (code === null || code === 1 || code > 7) count.crashes.push(stderr.slice(-1_000));
     }
     await pause(settings.everyMs);

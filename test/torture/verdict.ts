@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Download } from '../support/download.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
 import type { TargetFile } from './bad-weather.ts';
@@ -26,6 +27,8 @@ export interface Counts {
   readonly statuses: Record<string, number>;
   /** Requests without a byte for 10 s: must stay 0. */
   stuck: number;
+  /** The same while processes of the machine waited for a processor most of the time: nobody's fault. */
+  starved: number;
   readonly stuckRequests: StuckRequest[];
   longestWaitMs: number;
 }
@@ -67,6 +70,20 @@ export interface AskedPart {
   readonly last: number;
 }
 
+/** Share of the last ten seconds in which some process waited for a processor (Linux PSI), in percent. */
+const STARVED_PERCENT = 75;
+
+/** Percent; 0 where the system does not say. */
+function waitForProcessor(): number {
+  try {
+    return Number(
+      /^some avg10=([\d.]+)/.exec(readFileSync('/proc/pressure/cpu', 'utf8'))?.[1] ?? 0,
+    );
+  } catch {
+    return 0;
+  }
+}
+
 /** Lines of a log reach us a little later than the body they are about. */
 const WORDS_AFTER_MS = 500;
 
@@ -83,6 +100,7 @@ export class Verdict {
     quit: 0,
     statuses: {},
     stuck: 0,
+    starved: 0,
     stuckRequests: [],
     longestWaitMs: 0,
   };
@@ -142,6 +160,10 @@ export class Verdict {
     const waitMs = Math.max(firstMs, longestGapMs);
     this.counts.longestWaitMs = Math.max(this.counts.longestWaitMs, waitMs);
     if (waitMs <= STUCK_AFTER_MS) return;
+    if (waitForProcessor() > STARVED_PERCENT) {
+      this.counts.starved++;
+      return;
+    }
     this.counts.stuck++;
     const words = this.#wordsOn(url);
     const at = new Date().toISOString();
