@@ -46,11 +46,19 @@ interface Locker {
   readonly lockName: string;
   /** Flags that name the parts which the tool installs. */
   readonly flags?: readonly string[];
+  /** What is not held for another machine: what it would take, or what was locked for this one alone. */
+  readonly missingOnMac?: readonly string[];
   readonly lock: (stage: Stage, folder: string) => Promise<Outcome>;
   readonly sync: (stage: Stage, folder: string) => Promise<Outcome & { installed: string[] }>;
 }
 
-function itSyncsOffline({ lockName, flags = [], lock, sync }: Locker): void {
+function itSyncsOffline({
+  lockName,
+  flags = [],
+  missingOnMac = ['apple'],
+  lock,
+  sync,
+}: Locker): void {
   it(`syncs from ${lockName} with no upstream after prefetch`, async () => {
     const stage = await setStage({ projects: PROJECTS });
     const folder = await stage.freshFolder();
@@ -91,9 +99,7 @@ function itSyncsOffline({ lockName, flags = [], lock, sync }: Locker): void {
     expect(proof).toMatchObject({ isReady: true, targets: [{ how: 'installed' }] });
     const mac = await runJson<Proof>(place, 'prove', ...named, ...DARWIN);
     const missing = mac.targets[0]?.missing.map(({ project }) => project);
-    // These two are made for the machine they are made on.
-    const isForAll = lockName !== 'requirements.txt' && lockName !== 'Pipfile.lock';
-    expect(missing).toEqual(isForAll ? ['apple'] : []);
+    expect(missing).toEqual(missingOnMac);
     expect(stage.upstream.connections).toBe(0);
   }, 300_000);
 }
@@ -159,32 +165,35 @@ describeClient('uv', (client) => {
 });
 
 describeClient('pip', (client) => {
+  const pip = (stage: Stage, folder: string, ...args: readonly string[]): Promise<Outcome> => {
+    const index = ['--index-url', stage.recorder.indexUrl, '--trusted-host', '127.0.0.1'];
+    return runClient(client, 'python', ['-m', 'pip', ...args, '--no-cache-dir', ...index], folder);
+  };
+  const install = async (
+    stage: Stage,
+    folder: string,
+    ...args: readonly string[]
+  ): Promise<Outcome & { installed: string[] }> => {
+    const target = join(folder, 'target');
+    const run = await pip(stage, folder, 'install', '--target', target, ...args);
+    return { ...run, installed: await installedAt(target) };
+  };
+
   itSyncsOffline({
     lockName: 'requirements.txt',
+    missingOnMac: ['tux'],
     lock: async (stage, folder) => {
       await writeFile(join(folder, 'requirements.txt'), hashedRequirements(stage.projects, ALL));
       return { code: 0, words: '' };
     },
-    sync: async (stage, folder) => {
-      const target = join(folder, 'target');
-      const index = ['--index-url', stage.recorder.indexUrl, '--trusted-host', '127.0.0.1'];
-      const args = [
-        '-m',
-        'pip',
-        'install',
-        '--no-cache-dir',
-        '--require-hashes',
-        '--target',
-        target,
-      ];
-      const run = await runClient(
-        client,
-        'python',
-        [...args, ...index, '-r', 'requirements.txt'],
-        folder,
-      );
-      return { ...run, installed: await installedAt(target) };
-    },
+    sync: (stage, folder) => install(stage, folder, '--require-hashes', '-r', 'requirements.txt'),
+  });
+
+  itSyncsOffline({
+    lockName: 'pylock.toml',
+    missingOnMac: ['tux'],
+    lock: (stage, folder) => pip(stage, folder, 'lock', '-o', 'pylock.toml', ...WANTED, 'checker'),
+    sync: (stage, folder) => install(stage, folder, '-r', 'pylock.toml'),
   });
 });
 
@@ -264,6 +273,8 @@ describeClient('pipenv', (client) => {
   });
   itSyncsOffline({
     lockName: 'Pipfile.lock',
+    // It has markers, but not what another machine would take.
+    missingOnMac: [],
     flags: ['--group', 'all'],
     lock: async (stage, folder) => {
       const pipfile = [
