@@ -152,11 +152,16 @@ function imageOf(imagePath: string): Pick<BuiltImage, 'names' | 'sizes' | 'read'
   };
   const sizes = async (): Promise<Map<string, number>> => {
     const { stdout } = await runCommand('tar', ['-tvf', imagePath, '--quoting-style=literal']);
-    // drwxr-xr-x root/root 0 2026-11-21 14:04 ./etc/
-    const lines = stdout.matchAll(
-      /^\S+ \S+ +(\d+) \S+ \S+ (?:\.\/)?(.+?)(?: -> .*| link to .*)?$/gm,
-    );
-    return new Map([...lines].map(([, size = '', name = '']) => [name, Number(size)]));
+    const found = new Map<string, number>();
+    for (const line of stdout.split('\n')) {
+      // drwxr-xr-x root/root 0 2026-11-21 14:04 ./etc/
+      const words = /^\S+ \S+ +(\d+) \S+ \S+ (?:\.\/)?(.+)$/.exec(line);
+      const [name = '', target] = (words?.[2] ?? '').replace(/ -> .*$/, '').split(' link to ./');
+      // Which name of a hard link comes first, with the bytes, is chance.
+      const size = target === undefined ? Number(words?.[1]) : found.get(target);
+      if (words !== null) found.set(name, size ?? 0);
+    }
+    return found;
   };
   return {
     sizes,

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
 import type { BuildOptions, BuiltImage } from './build-image.ts';
@@ -27,10 +28,6 @@ function differences(
   return [...names].filter((name) => one.get(name) !== other.get(name));
 }
 
-function bytesOf(content: ReadonlyMap<string, number>): number {
-  return [...content.values()].reduce((sum, size) => sum + size, 0);
-}
-
 function kibibytes(bytes: number): string {
   return `${Math.round(bytes / 1024).toLocaleString('en')} KiB`;
 }
@@ -49,8 +46,9 @@ describe.skipIf(isSkipped)(`an image with the elements${why}`, () => {
       await expectAllFrom(image, origin);
       const content = await contentOf(image);
       const downloads = paths.filter(isDistribution).length;
+      const { size: sizeBytes } = await stat(image.imagePath);
       lines.push(
-        `${options.name}: ${image.seconds.toFixed(1)} s, ${kibibytes(bytesOf(content))} in ` +
+        `${options.name}: ${image.seconds.toFixed(1)} s, ${kibibytes(sizeBytes)} in ` +
           `${content.size} files and folders, ${downloads} files downloaded`,
       );
       return { content, downloads };
@@ -67,7 +65,7 @@ describe.skipIf(isSkipped)(`an image with the elements${why}`, () => {
     expect(differences(first.content, second.content)).toEqual([]);
     const isCache = (name: string): boolean => name.startsWith('root/.cache/');
     const caches = [...without.content].filter(([name]) => isCache(name));
-    expect(bytesOf(new Map(caches))).toBeGreaterThan(500_000);
+    expect(caches.length).toBeGreaterThan(100);
     const others = new Map([...without.content].filter(([name]) => !isCache(name)));
     expect(differences(first.content, others)).toEqual([]);
   });
