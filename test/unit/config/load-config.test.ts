@@ -10,6 +10,7 @@ describe('the settings without any source', () => {
     expect(loadConfig(inputOf())).toEqual({
       listen: [{ host: '127.0.0.1', port: 3141 }],
       unix: null,
+      workers: 1,
       cache: {
         dir: '/home/ana/.cache/image-create/pypi',
         maxSizeBytes: 20e9,
