@@ -37,8 +37,8 @@ export interface AppOptions {
   /** Whose pages leave out yanked files. */
   readonly hideYanked: 'never' | 'setuptools' | 'always';
   readonly log: Logger;
-  /** The numbers behind `/-/stats`. */
-  readonly stats: () => unknown | Promise<unknown>;
+  /** The numbers behind `/-/stats`, or a promise of them. */
+  readonly stats: () => unknown;
   readonly isReady: () => boolean;
   /** Called after each file answer with the bytes that went to the client. */
   readonly onFileServed: (origin: 'hit' | 'miss', sentBytes: number) => void;

@@ -2,7 +2,7 @@
 import type { BuiltImage } from '../images/build-image.ts';
 
 /** The probe's reports, in the order of the table. */
-export const INSTALLERS = ['pip', 'image-pip', 'uv'] as const;
+const INSTALLERS = ['pip', 'image-pip', 'uv'] as const;
 
 /** Whose elements: this project's, or those that come with diskimage-builder. */
 export type Pair = 'ours' | 'upstream';
