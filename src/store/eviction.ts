@@ -2,6 +2,7 @@ import { statfsSync } from 'node:fs';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { AgeClock } from './age-clock.ts';
 import type { Catalog } from './catalog.ts';
 import { planEviction } from './eviction-plan.ts';
 import type { PlannedEviction } from './eviction-plan.ts';
@@ -47,6 +48,7 @@ const BATCH = 200;
 export class Eviction {
   readonly #env: EvictionSurroundings;
   readonly #limits: EvictionLimits;
+  readonly #ageClock: AgeClock | null;
   #wantedRoom = 0;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
@@ -54,6 +56,8 @@ export class Eviction {
   constructor(env: EvictionSurroundings, limits: EvictionLimits) {
     this.#env = env;
     this.#limits = limits;
+    const { maxAgeMs } = limits;
+    this.#ageClock = maxAgeMs === null ? null : new AgeClock(env.clock, env.catalog, maxAgeMs);
   }
 
   /** Looks soon; called after a file was stored. */
@@ -82,8 +86,14 @@ export class Eviction {
     return this.#running;
   }
 
-  /** What would go now. `unused`: also what nobody asked for again since it was fetched. */
-  async plan({ unused = false }: { readonly unused?: boolean } = {}): Promise<PlannedEviction[]> {
+  /**
+   * What would go now. `unused`: also what nobody asked for again since it was fetched. `byAge: false`:
+   * nothing for its age alone.
+   */
+  async plan(
+    options: { readonly unused?: boolean; readonly byAge?: boolean } = {},
+  ): Promise<PlannedEviction[]> {
+    const { unused = false, byAge = true } = options;
     const { catalog, kept, clock } = this.#env;
     // Access times first: what was just used must not look old.
     await catalog.flushUses();
@@ -97,7 +107,7 @@ export class Eviction {
     const reserve = reserveBytes + this.#wantedRoom;
     return planEviction(catalog.evictable(), state, {
       maxSizeBytes,
-      maxAgeMs,
+      maxAgeMs: byAge ? maxAgeMs : null,
       reserveBytes: reserve,
       unused,
     });
@@ -132,7 +142,8 @@ export class Eviction {
   }
 
   async #evict(): Promise<void> {
-    await this.apply(await this.plan());
+    const byAge = (await this.#ageClock?.isEven()) ?? false;
+    await this.apply(await this.plan({ byAge }));
     this.#wantedRoom = 0;
     await this.#env.catalog.deleteDeparted();
   }
