@@ -305,9 +305,9 @@ describe('the static mirror', () => {
     const file = onDisk(mirror, upstream.filePath(WHEEL.filename));
     expect(statSync(file).mode & 0o777).toBe(0o444);
     expect(statSync(dirname(file)).mode & 0o777).toBe(0o755);
-    expect(readFileSync(join(mirror.cacheDir, 'mirror', 'index.html'), 'utf8')).toContain(
-      'href="demo/"',
-    );
+    // The root page comes right behind that of the project.
+    const root = join(mirror.cacheDir, 'mirror', 'index.html');
+    await vi.waitFor(() => expect(readFileSync(root, 'utf8')).toContain('href="demo/"'), 1_000);
     expect(statSync(join(mirror.cacheDir, 'state-v1')).mode & 0o777).toBe(0o700);
   });
 });
