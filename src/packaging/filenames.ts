@@ -101,6 +101,11 @@ export function candidateProjects(filename: string): readonly ProjectName[] {
   return [...projects].slice(0, MOST_CANDIDATES);
 }
 
+/** Whether the bytes under this filename may change: of all files, those of variants alone (PEP 825 draft). */
+export function isMutableFilename(filename: string): boolean {
+  return filename.endsWith('-variants.json');
+}
+
 /** Whether `filename` can be a file of `project`. */
 export function fileBelongsTo(filename: string, project: ProjectName): boolean {
   return readFilename(filename).some((reading) => reading.project === project);

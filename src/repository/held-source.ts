@@ -1,3 +1,4 @@
+import { isMutableFilename } from '../packaging/filenames.ts';
 import type { HeldFile } from '../store/catalog.ts';
 import type { Store } from '../store/store.ts';
 import type { ByteRange, FileSource } from './repository.ts';
@@ -16,14 +17,15 @@ export async function openHeldSource(
   if (bytes === undefined) return undefined;
   store.catalog.noteUse(file);
   const etag = etagOf(file.sha256);
+  const isKeepable = file.listed && !isMutableFilename(file.filename);
   return {
     filename: file.filename,
     kind: file.kind,
     sizeBytes: file.sizeBytes,
     etag,
     origin: 'hit',
-    // What its index does not list any more may be quarantined, which is asked each time.
-    keepable: file.listed ? { file, inode: bytes.inode } : null,
+    // What its index does not list any more may be quarantined, which is asked each time; so is what may change.
+    keepable: isKeepable ? { file, inode: bytes.inode } : null,
     learnSize: async () => file.sizeBytes,
     open: async (range: ByteRange | null) => ({
       totalBytes: file.sizeBytes,

@@ -1,3 +1,4 @@
+import { isMutableFilename } from '../packaging/filenames.ts';
 import type { DistributionFile, ProjectDetail } from '../simple/model.ts';
 import { FILES_IN_STEP, finishInSlices } from '../simple/slices.ts';
 import type { Steps } from '../simple/slices.ts';
@@ -22,8 +23,8 @@ export interface PageJudgement {
 }
 
 /**
- * Holds a new page against the stored one. Files never change under their name, so a changed digest is
- * an attack or an accident: the old entry stays. A content network that serves an old copy shows
+ * Holds a new page against the stored one. Files (but for those of variants) never change under their name,
+ * so a changed digest is an attack or an accident: the old entry stays. A content network that serves an old copy shows
  * by a serial that falls, or by files that are suddenly gone. Works in slices of a few milliseconds.
  */
 export function judgePage(known: ProjectDetail, next: ProjectDetail): Promise<PageJudgement> {
@@ -43,7 +44,8 @@ function* judgeSteps(known: ProjectDetail, next: ProjectDetail): Steps<PageJudge
     const old = before.get(file.filename);
     const was = old?.hashes['sha256'];
     const now = file.hashes['sha256'];
-    if (old === undefined || was === undefined || now === undefined || was === now) {
+    const isSame = was === undefined || now === undefined || was === now;
+    if (old === undefined || isSame || isMutableFilename(file.filename)) {
       files.push(file);
       continue;
     }

@@ -6,7 +6,7 @@ import {
   RefusedError,
 } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
-import { candidateProjects } from '../packaging/filenames.ts';
+import { candidateProjects, isMutableFilename } from '../packaging/filenames.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile } from '../simple/model.ts';
 import type { HeldFile } from '../store/catalog.ts';
@@ -76,7 +76,7 @@ export class UpstreamFiles {
   /** @throws as Repository.file */
   async file(path: string, context: RequestContext): Promise<FileSource> {
     const held = this.#store.catalog.findFile(this.#upstream.name, path);
-    if (held !== undefined) {
+    if (held !== undefined && !(await this.#isOutdated(held, context))) {
       if (!held.listed && (await this.#pages.isQuarantined(held.project)))
         throw quarantined(held.project);
       const source = await openHeldSource(this.#store, held);
@@ -94,6 +94,16 @@ export class UpstreamFiles {
     return new ColdFile(this.#store, this.#distributionRequest(listed), async (signal) => {
       return (await this.#upstream.headFile(listed.entry.url, signal)).totalBytes;
     });
+  }
+
+  /** Whether the index lists other bytes now for a file that may change. Its row is then gone. */
+  async #isOutdated(held: HeldFile, context: RequestContext): Promise<boolean> {
+    if (!isMutableFilename(held.filename) || !this.#pages.mayAsk(context)) return false;
+    const listed = await this.#find(held.path, context).catch(() => undefined);
+    const sha256 = listed?.entry.hashes['sha256']?.toLowerCase();
+    if (sha256 === undefined || sha256 === held.sha256) return false;
+    await this.#store.catalog.removeFiles([held], 0);
+    return true;
   }
 
   /** Resolves when the work that follows stored files has ended. */

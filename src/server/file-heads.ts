@@ -1,9 +1,7 @@
+import { isMutableFilename } from '../packaging/filenames.ts';
 import type { FileSource } from '../repository/repository.ts';
 import { encodePathSegments } from '../simple/link.ts';
 import { fileCacheStatus } from './cache-status.ts';
-
-/** Files never change under their path, but for these (PEP 825 draft). */
-const MUTABLE = /-variants\.json$/;
 
 /** What a front sends that hands files out by itself, in the words of Rack and its kin. */
 const ASKS_FOR_REDIRECT = 'X-Accel-Redirect';
@@ -16,7 +14,9 @@ export function fileFields(
   return [
     [
       'Cache-Control',
-      MUTABLE.test(filename) ? 'max-age=0, must-revalidate' : 'public, max-age=31536000, immutable',
+      isMutableFilename(filename)
+        ? 'max-age=0, must-revalidate'
+        : 'public, max-age=31536000, immutable',
     ],
     ['Accept-Ranges', 'bytes'],
     [

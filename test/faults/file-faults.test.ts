@@ -318,20 +318,6 @@ faultTable('B: the files and connections of a hostile or broken index', [
       expect(set.upstream.requests).toEqual([]);
     },
   },
-  {
-    id: 'B35',
-    what: 'a variants file is not called immutable',
-    run: async () => {
-      const set = await stage();
-      const answer = await set.mirror.get(set.wheelPath);
-      expect(answer.headers['cache-control']).toContain('immutable');
-      const path = set.wheelPath.replace(/[^/]+$/, 'demo-1.0-variants.json');
-      const variants = await set.mirror.get(path);
-      if (variants.status === 200)
-        expect(variants.headers['cache-control']).not.toContain('immutable');
-      else expect(variants.status).toBe(404);
-    },
-  },
 ]);
 
 faultTable('B: what is left on the disk', [
