@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
 import { pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import type { prettyFactory } from 'pino-pretty';
 
 /** Data beside a constant message; values must be safe to print (URLs through `redact`). */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -28,20 +29,32 @@ export interface LoggerOptions {
 /** A logger over pino. Errors in fields are written as their message and code, never with a stack at info. */
 export function createLogger(options: LoggerOptions): Logger {
   const lines = { write: (line: string) => void options.destination.write(line) };
-  const format = prettyFactory({
-    colorize: options.colour ?? false,
-    translateTime: 'SYS:HH:MM:ss',
-    ignore: 'pid,hostname',
-    singleLine: true,
-  });
-  const text = { write: (line: string) => lines.write(format(line) ?? '') };
-  const sink = pino({ level: options.level, base: null }, options.format === 'json' ? lines : text);
+  const sink = pino(
+    { level: options.level, base: null },
+    options.format === 'json' ? lines : textLines(lines, options.colour ?? false),
+  );
   return {
     debug: (message, fields) => sink.debug(fields ?? {}, message),
     info: (message, fields) => sink.info(fields ?? {}, message),
     warn: (message, fields) => sink.warn(fields ?? {}, message),
     error: (message, fields) => sink.error(fields ?? {}, message),
   };
+}
+
+/** Lines for people. What makes them is loaded only where people look on. */
+function textLines(
+  lines: { write(line: string): void },
+  colorize: boolean,
+): { write(line: string): void } {
+  const require = createRequire(import.meta.url);
+  const pretty = require('pino-pretty') as { readonly prettyFactory: typeof prettyFactory };
+  const format = pretty.prettyFactory({
+    colorize,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+    singleLine: true,
+  });
+  return { write: (line) => lines.write(format(line) ?? '') };
 }
 
 /** A logger that drops everything. */

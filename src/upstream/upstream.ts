@@ -44,7 +44,7 @@ import type { Transport } from './transport.ts';
 export type * from './answers.ts';
 export type { FetchSmallOptions } from './file-client.ts';
 export type { Reachability, ReachabilityTimings } from './reachability.ts';
-export { createTransport } from './transport.ts';
+export { createTransport } from './lazy-transport.ts';
 export type { Transport, TransportOptions } from './transport.ts';
 
 /** How to ask one index. */
