@@ -16,7 +16,14 @@ export interface VerbStage {
 }
 
 /** Verbs that take `--index-url`. */
-const ASKING: ReadonlySet<string> = new Set(['explain', 'prefetch', 'prove', 'refresh', 'verify']);
+const ASKING: ReadonlySet<string> = new Set([
+  'bundle',
+  'explain',
+  'prefetch',
+  'prove',
+  'refresh',
+  'verify',
+]);
 
 /** Runs one verb in this process, as on a command line without a terminal. */
 export async function runVerb(stage: VerbStage, ...argv: readonly string[]): Promise<VerbResult> {

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { StorageError, codeOf } from '../../core/errors.ts';
 import { makePublicFolder } from '../atomic-file.ts';
 import { sha256Of } from '../digest.ts';
+import type { HeldFile } from '../held-file.ts';
 import type { FillRequest } from './byte-source.ts';
 import { newNonce } from './fill-state.ts';
 import type { FillEnvironment } from './fill-environment.ts';
@@ -22,28 +23,26 @@ export async function publish(
   sha256: string,
   sizeBytes: number,
 ): Promise<void> {
-  const target = env.layout.fileAt(request.path);
+  const { upstream, path, project, filename, kind, entry } = request;
+  const file = { upstream, path, project, filename, kind, sha256, sizeBytes, entry } as const;
+  await publishFile(env, { ...file, listed: true, origin: 'fetched' }, verifiedFile);
+  env.onStored(request, sizeBytes);
+}
+
+/** {@link publish}, of any file: nobody is told but the catalog. @throws StorageError */
+export async function publishFile(
+  env: Pick<FillEnvironment, 'layout' | 'catalog' | 'log'>,
+  file: Omit<HeldFile, 'mtimeMs'>,
+  verifiedFile: string,
+): Promise<void> {
+  const target = env.layout.fileAt(file.path);
   for (let attempt = 0; ; attempt++) {
-    const source = await occupant(env, target, sha256, sizeBytes, verifiedFile);
+    const source = await occupant(env, target, file.sha256, file.sizeBytes, verifiedFile);
     const published = await stat(source);
     try {
-      await env.catalog.addFile(
-        {
-          upstream: request.upstream,
-          path: request.path,
-          project: request.project,
-          filename: request.filename,
-          kind: request.kind,
-          sha256,
-          sizeBytes,
-          mtimeMs: Math.floor(published.mtimeMs),
-          entry: request.entry,
-          listed: true,
-          origin: 'fetched',
-        },
-        () => putInPlace(verifiedFile, target, published.ino),
+      await env.catalog.addFile({ ...file, mtimeMs: Math.floor(published.mtimeMs) }, () =>
+        putInPlace(verifiedFile, target, published.ino),
       );
-      env.onStored(request, sizeBytes);
       return;
     } catch (error) {
       if (!(error instanceof OccupiedError) || attempt >= 3) throw error;
