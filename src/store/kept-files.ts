@@ -31,8 +31,8 @@ export function fitsSpecifier(
 }
 
 /**
- * Files that are never evicted because people said so. The pins in the records are the truth; the
- * catalog's mark is derived from them and brought up to date by `mirror`, before every eviction at the
+ * Files that are never evicted because people said so, or a recorded set needs them. Pins and sets in the records
+ * are the truth; the catalog's mark is derived from them and brought up to date by `mirror`, before every eviction at the
  * latest, so that files stored after the pin are kept too.
  */
 export class KeptFiles {
@@ -62,12 +62,18 @@ export class KeptFiles {
     return removed;
   }
 
-  /** Makes the catalog's marks equal to the pins. */
+  /** Makes the catalog's marks equal to the pins and sets. */
   async mirror(): Promise<void> {
     const wanted = new Map<string, Pick<HeldFile, 'upstream' | 'path'>>();
     for (const [project, pins] of groupByProject(this.#records.pins.all())) {
       for (const file of this.#catalog.filesOf(project)) {
         if (pins.some((pin) => fitsSpecifier(file, pin.specifier))) wanted.set(keyOf(file), file);
+      }
+    }
+    for (const { upstream, path } of this.#records.sets.paths()) {
+      for (const each of [path, `${path}${METADATA_SUFFIX}`]) {
+        const held = this.#catalog.findFile(upstream, each);
+        if (held !== undefined) wanted.set(keyOf(held), held);
       }
     }
     const marked = this.#catalog.pinnedFiles();

@@ -3,6 +3,7 @@ import type { ProjectName } from '../packaging/names.ts';
 import { Database } from './database.ts';
 import type { Layout } from './layout.ts';
 import { PIN_SCHEMA, PinTable } from './pin-table.ts';
+import { SET_SCHEMA, SetTable } from './set-table.ts';
 
 /**
  * What cannot be made again: what was seen first, what was found wrong. Kept past eviction and past
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS alarms (
   times    INTEGER NOT NULL,
   PRIMARY KEY (kind, upstream, project, message)
 ) WITHOUT ROWID;
-${PIN_SCHEMA}`;
+${PIN_SCHEMA}${SET_SCHEMA}`;
 
 const RECORDS_VERSION = 1;
 
@@ -73,6 +74,8 @@ export interface FirstSeen {
 export class Records {
   /** What people want kept. */
   readonly pins: PinTable;
+  /** What builds have used. */
+  readonly sets: SetTable;
   readonly #db: Database;
   readonly #clock: Clock;
   /** By upstream. */
@@ -83,6 +86,7 @@ export class Records {
     this.#db = db;
     this.#clock = clock;
     this.pins = new PinTable(db, clock);
+    this.sets = new SetTable(db);
   }
 
   /** @throws StorageError */

@@ -9,6 +9,7 @@ import { readWheelMetadata } from '../../packaging/wheel-metadata.ts';
 import type { DistributionFile } from '../../simple/model.ts';
 import type { Catalog, HeldFile } from '../catalog.ts';
 import { sha256Of } from '../digest.ts';
+import { LOCAL_UPSTREAM } from '../layout.ts';
 import type { Layout } from '../layout.ts';
 import { mirrorPathOf } from '../mirror-path.ts';
 import type { StoredPage } from '../page-files.ts';
@@ -37,6 +38,7 @@ export async function rebuildFromPages(
     // Requests come first.
     await sleep(1, signal);
   }
+  found += await restoreSets(store, signal);
   if (found > 0) log.info('the catalog was made again from pages and files', { files: found });
   return found;
 }
@@ -60,6 +62,7 @@ export async function rebuildCatalog(
     rows += await restoreFromPage(store, upstream, project);
     onProgress(at + 1, todo.length);
   }
+  rows += await restoreSets(store, signal);
   rows += await store.local.rebuild();
   rows += await store.local.adopt(signal);
   await store.kept.mirror();
@@ -153,6 +156,37 @@ export async function restoreFile(
     await restoreMetadata(layout, catalog, { ...sidecar, kind: 'metadata' }, entry);
   }
   return isMade;
+}
+
+/**
+ * Files of recorded sets that no page lists any more: the records speak for them. A row that is there
+ * is left as it is.
+ */
+async function restoreSets(
+  { layout, catalog, records }: Pick<Store, 'layout' | 'catalog' | 'records'>,
+  signal: AbortSignal,
+): Promise<number> {
+  let made = 0;
+  for (const { upstream, path, project, entry, sha256 } of records.sets.members()) {
+    if (signal.aborted) return made;
+    // What people added or adopted is found by itself.
+    if (upstream === LOCAL_UPSTREAM || catalog.findFile(upstream, path) !== undefined) continue;
+    if (!existsSync(layout.fileAt(path))) continue;
+    const common = { upstream, project, listed: false, origin: 'fetched' } as const;
+    const file = {
+      ...common,
+      path,
+      filename: entry.filename,
+      kind: 'distribution',
+      entry,
+    } as const;
+    if (!(await record(layout, catalog, file, sha256))) continue;
+    made++;
+    const filename = `${entry.filename}${METADATA_SUFFIX}`;
+    const sidecar = { ...common, path: `${path}${METADATA_SUFFIX}`, filename, entry: null };
+    await restoreMetadata(layout, catalog, { ...sidecar, kind: 'metadata' }, entry);
+  }
+  return made;
 }
 
 /** Core metadata is what its index lists, or what its wheel holds. */
