@@ -135,6 +135,15 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
   };
 }
 
+/** The same mirror seen through another repository, which wraps its own; closing it closes both. */
+export function mirrorThrough(mirror: Mirror, repository: Repository, config: Config): Mirror {
+  return {
+    ...mirror,
+    repository,
+    pages: new RenderedPages(repository, config.cache.memoryBytes / 2),
+  };
+}
+
 /** How a server is unlike a plain one. */
 export interface ServingOptions {
   /** The numbers of all workers together; by default the mirror's own. */

@@ -52,7 +52,7 @@ export const verb: Verb = {
   },
 };
 
-/** @throws NotFoundError when there is none, RefusedError when one is kept */
+/** @throws NotFoundError when there is none, RefusedError when one is kept or in a set */
 function filesOf(store: Store, selection: Selection): HeldFile[] {
   const { project, specifier } = selection;
   const files = store.catalog.filesOf(project).filter((file) => fitsSpecifier(file, specifier));
@@ -63,6 +63,13 @@ function filesOf(store: Store, selection: Selection): HeldFile[] {
   if (pin !== undefined) {
     throw new RefusedError(`${project}${pin.specifier} is kept.`, {
       hint: `Take that back first: wheelcellar unkeep "${project}${pin.specifier}"`,
+    });
+  }
+  const sets = store.records.sets.namesByPath(project);
+  const set = files.flatMap(({ path }) => sets.get(path) ?? [])[0];
+  if (set !== undefined) {
+    throw new RefusedError(`${project}${specifier} is in the recorded set ${set}.`, {
+      hint: `Forget the set first: wheelcellar record --delete ${set}`,
     });
   }
   return files;
