@@ -31,6 +31,8 @@ export interface MirrorSettings {
   /** Platform tags; empty for this machine. */
   readonly platforms: readonly string[];
   readonly wheels: WheelChoice;
+  /** Whether lines with git URLs are left out, or mirrored as sdists of their commits. */
+  readonly vcs: 'leave-out' | 'build';
   /** Whether files stay listed that no branch asks for any more. */
   readonly keep: 'all' | 'listed';
   /** An index that is asked before the configured ones. */
@@ -91,8 +93,7 @@ const mirrorShape = {
   upstream: text('the name of a configured upstream').optional(),
   lock: pathValue().optional(),
   'legacy-names': flag().optional(),
-  // Building them as sdists of their commit is not possible yet: better said than passed over.
-  vcs: z.literal('leave-out', { error: 'leave-out, which is all that is possible' }).optional(),
+  vcs: oneOf(['leave-out', 'build']).optional(),
 };
 
 const fileSchema = z.strictObject({
@@ -144,6 +145,7 @@ function settingsOf(raw: RawMirror, baseDir: string, homeDir: string): MirrorSet
     pythons: raw.python ?? [],
     platforms: raw.platforms ?? [],
     wheels: raw.wheels ?? 'fetch',
+    vcs: raw.vcs ?? 'leave-out',
     keep: raw.keep ?? 'all',
     url: raw.url ?? null,
     upstream: raw.upstream ?? null,
@@ -175,6 +177,11 @@ function contradictions(
     found.push(`${place}: there is a mirror ${mirror.name} already; give another name.`);
   if (all.findIndex(({ output }) => output === mirror.output) < at)
     found.push(`${place}: another mirror has the output ${mirror.output} already.`);
+  if (mirror.vcs === 'build' && mirror.wheels === 'none') {
+    found.push(
+      `${place}: mirror ${mirror.name} has vcs: build, which runs code, and wheels: none, which runs none; give wheels: fetch.`,
+    );
+  }
   if (mirror.url !== null && mirror.upstream !== null)
     found.push(`${place}: mirror ${mirror.name} has url and upstream; give one of them.`);
   return found;

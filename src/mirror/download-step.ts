@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { MirrorSettings } from '../config/mirror-file.ts';
 import { RefusedError, StorageError, WheelcellarError, messageOf } from '../core/errors.ts';
@@ -7,23 +7,30 @@ import { parseProjectName } from '../packaging/names.ts';
 import { compareVersions } from '../packaging/versions.ts';
 import { fetchSet } from '../repository/fetch-set.ts';
 import type { RequestContext } from '../repository/repository.ts';
+import { sha256Of } from '../store/digest.ts';
 import { upstreamOfPath } from '../store/mirror-path.ts';
 import { closureOf } from './closure-files.ts';
 import type { ClosureFile, TargetPins, WantedBuild } from './closure-files.ts';
 import { describeFile, downloadDir, placeFile, wheelhouseDir } from './download-folders.ts';
 import type { Ledger, LedgerFile, LedgerPin, LedgerSet } from './ledger.ts';
-import type { RequirementSet } from './requirement-set.ts';
+import type { LeftOut, RequirementSet } from './requirement-set.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { RunOptions, RunSurroundings } from './surroundings.ts';
+import { VcsStep } from './vcs-step.ts';
+import type { MadeWheel, NotedBuild } from './vcs-step.ts';
 import { buildWheel } from './wheel-build.ts';
 
 /** What one branch brought. */
 export interface BranchDownload extends LedgerSet {
+  readonly leftOut: readonly LeftOut[];
   readonly fetched: readonly string[];
   readonly built: readonly string[];
   /** What did not hinder it, as sentences. */
   readonly problems: readonly string[];
 }
+
+/** The wheel of a version, as one target takes it. */
+type WheelWish = Pick<WantedBuild, 'pin' | 'target'>;
 
 /** What the old tool put into every wheelhouse, since installing from sdists needs it. */
 const BUILD_TOOLS: readonly string[] = ['pip', 'setuptools', 'wheel', 'pbr'];
@@ -39,6 +46,7 @@ export class DownloadStep {
   readonly #env: RunSurroundings;
   readonly #buildTimeoutMs: number;
   readonly #context: RequestContext;
+  readonly #vcs: VcsStep;
   #sandbox: Promise<Sandbox> | null = null;
 
   constructor(
@@ -57,6 +65,16 @@ export class DownloadStep {
       signal: env.signal,
       networkMode: options.isOffline ? 'offline' : 'normal',
     };
+    this.#vcs = new VcsStep({
+      mirrorName: mirror.name,
+      cacheRoot,
+      ledger,
+      env,
+      options,
+      openSandbox: () => this.#openSandbox(),
+      noting: (build) => this.#noting(build),
+      wheelOf: (wanted, sdist) => this.#wheelOf(wanted, sdist),
+    });
   }
 
   /** The sandbox, if it was needed. */
@@ -69,15 +87,35 @@ export class DownloadStep {
    *
    * @throws WheelcellarError when it cannot be had as a whole; what has come stays
    */
-  async run(set: RequirementSet): Promise<BranchDownload> {
+  async run(set: RequirementSet, mayBeLocal: boolean): Promise<BranchDownload> {
+    const commits =
+      this.#mirror.vcs === 'build' && set.vcs.length > 0
+        ? await this.#vcs.run(set, mayBeLocal)
+        : null;
     const resolved: TargetPins[] = [];
     for (const target of this.#env.targets) {
       const sandbox = await this.#sandboxForResolver();
-      const { lines: requirements, constraints } = set;
+      const { constraints } = set;
+      const requirements = [...(commits?.lines ?? []), ...set.lines];
       const pins = await this.#env.resolve({ requirements, constraints, target, sandbox });
       resolved.push({ target, pins });
     }
-    return await this.#take(resolved);
+    if (commits === null) return { ...(await this.#take(resolved)), leftOut: set.leftOut };
+    const ours = new Set(commits.pins.map(keyOf));
+    // No index has them.
+    const others = resolved.map(({ target, pins }) => ({
+      target,
+      pins: pins.filter((pin) => !ours.has(keyOf(pin))),
+    }));
+    const taken = await this.#take(others);
+    return {
+      pins: uniquePins(resolved.flatMap(({ pins }) => pins)),
+      files: [...new Set([...taken.files, ...commits.files])],
+      fetched: [...new Set([...commits.fetched, ...taken.fetched])],
+      built: [...commits.built, ...taken.built],
+      problems: [...commits.problems, ...taken.problems],
+      leftOut: commits.leftOut,
+    };
   }
 
   /** The tools that installing from sdists needs; those that no index has are left out. */
@@ -120,7 +158,7 @@ export class DownloadStep {
     const fetched = await this.#fetch(closure.files, files);
     const pins = uniquePins(resolved.flatMap(({ pins: each }) => each));
     const build = await this.#buildAll(closure.builds, files, fetched);
-    return { pins, files: [...files], fetched, ...build };
+    return { pins, files: [...files], fetched, leftOut: [], ...build };
   }
 
   /** Fetches files into the store and links them into the folders. @returns names of those that came just now */
@@ -160,10 +198,14 @@ export class DownloadStep {
     await placeFile(store.layout.fileAt(path), target);
     const { size: sizeBytes, mtimeMs } = await stat(target);
     const known = this.#ledger.files.get(entry.filename);
-    const isDropped = known?.origin === 'dropped' && known.mtimeMs === Math.floor(mtimeMs);
-    // Something of that name lies there that somebody has dropped: it is his, and listed as what it is.
-    if (isDropped || sizeBytes !== held.sizeBytes) return;
-    if (known === undefined && (await isOther(target, held.sha256))) return;
+    const isOther =
+      known !== undefined &&
+      known.origin !== 'fetched' &&
+      known.sha256 !== held.sha256 &&
+      known.mtimeMs === Math.floor(mtimeMs);
+    // Something of that name lies there that was dropped or built: it is listed as what it is.
+    if (isOther || sizeBytes !== held.sizeBytes) return;
+    if (known === undefined && (await isUnlike(target, held.sha256))) return;
     this.#ledger.files.set(entry.filename, {
       filename: entry.filename,
       project,
@@ -188,15 +230,11 @@ export class DownloadStep {
     const built: string[] = [];
     const problems: string[] = [];
     for (const wanted of builds) {
-      const present = this.#builtWheel(wanted);
-      if (present !== undefined) {
-        for (const name of [present.filename, ...(present.builtWith ?? [])]) files.add(name);
-        continue;
-      }
       try {
-        const wheel = await this.#build(wanted, files, fetched);
-        built.push(wheel.filename);
-        files.add(wheel.filename);
+        const made = await this.#wheelOf(wanted, wanted.sdist.entry.filename);
+        for (const name of [made.wheel.filename, ...(made.wheel.builtWith ?? [])]) files.add(name);
+        fetched.push(...made.fetched);
+        if (made.isNew) built.push(made.wheel.filename);
       } catch (error) {
         this.#env.signal.throwIfAborted();
         // Where wheels are fetched, an sdist without one is better than nothing.
@@ -210,7 +248,7 @@ export class DownloadStep {
   }
 
   /** A wheel of this version in the wheelhouse that this target takes, whoever has put it there. */
-  #builtWheel({ pin, target }: WantedBuild): LedgerFile | undefined {
+  #builtWheel({ pin, target }: WheelWish): LedgerFile | undefined {
     return [...this.#ledger.files.values()].find((file) => {
       if (file.kind !== 'wheel' || file.project !== pin.name || file.origin === 'fetched')
         return false;
@@ -223,35 +261,50 @@ export class DownloadStep {
     });
   }
 
-  async #build(
-    { pin, target, sdist }: WantedBuild,
-    files: Set<string>,
-    fetched: string[],
-  ): Promise<LedgerFile> {
+  async #wheelOf(wish: WheelWish, sdist: string): Promise<MadeWheel> {
+    const present = this.#builtWheel(wish);
+    if (present !== undefined) return { wheel: present, isNew: false, fetched: [] };
+    return await this.#build(wish, sdist);
+  }
+
+  async #build({ pin, target }: WheelWish, sdist: string): Promise<MadeWheel> {
     const sandbox = await this.#openSandbox();
     this.#env.say(`building ${pin.name} ${pin.version}`);
-    const source = join(downloadDir(this.#cacheRoot, this.#mirror.name), sdist.entry.filename);
-    const { result: wheel, paths } = await this.#env.index.watch(() =>
-      buildWheel(sandbox, this.#env.builder, {
-        source,
-        python: pythonFor(target),
-        timeoutMs: this.#buildTimeoutMs,
-        onOutput: this.#env.pass,
-      }),
-    );
-    // What the build needed is needed again by whoever installs from the sdist.
-    const needed = new Set<string>();
-    fetched.push(...(await this.#fetch(await this.#listedAt(paths), needed)));
-    for (const name of needed) files.add(name);
-    const path = join(wheelhouseDir(this.#cacheRoot, this.#mirror.name), basename(wheel));
-    await mkdir(wheelhouseDir(this.#cacheRoot, this.#mirror.name), { recursive: true });
+    const { name } = this.#mirror;
+    const request = {
+      source: join(downloadDir(this.#cacheRoot, name), sdist),
+      python: pythonFor(target),
+      timeoutMs: this.#buildTimeoutMs,
+      onOutput: this.#env.pass,
+    };
+    const {
+      result: wheel,
+      needed,
+      fetched,
+    } = await this.#noting(() => buildWheel(sandbox, this.#env.builder, request));
+    const said = parseFilename(basename(wheel));
+    if (said?.project !== pin.name || compareVersions(said.version, pin.version) !== 0)
+      throw new WheelcellarError(`${basename(wheel)} is no wheel of ${pin.name} ${pin.version}.`);
+    const path = join(wheelhouseDir(this.#cacheRoot, name), basename(wheel));
+    // What was fetched under that name was not built; whoever wants it has it in the cache folder.
+    const isFetched = this.#ledger.files.get(basename(wheel))?.origin === 'fetched';
+    if (isFetched) await rm(path, { force: true });
     await placeFile(wheel, path);
-    const described = await describeFile(path, 'built');
-    if (described === undefined || described.project !== pin.name)
-      throw new WheelcellarError(`${basename(wheel)} is no wheel of ${pin.name}.`);
-    const file: LedgerFile = { ...described, builtWith: [...needed] };
+    // A person's file of that name stays, and is listed as what it is.
+    const isOurs = (await sha256Of(path)) === (await sha256Of(wheel));
+    const described = await describeFile(path, isOurs ? 'built' : 'dropped');
+    if (described === undefined) throw new WheelcellarError(`${basename(wheel)} is no wheel.`);
+    const file: LedgerFile = isOurs ? { ...described, builtWith: needed } : described;
     this.#ledger.files.set(file.filename, file);
-    return file;
+    return { wheel: file, isNew: isOurs, fetched };
+  }
+
+  /** What a build needed is needed again by whoever installs from the sdist. */
+  async #noting<T>(build: () => Promise<T>): Promise<NotedBuild<T>> {
+    const { result, paths } = await this.#env.index.watch(build);
+    const needed = new Set<string>();
+    const fetched = await this.#fetch(await this.#listedAt(paths), needed);
+    return { result, needed: [...needed], fetched };
   }
 
   /** The files of the mirror at these paths, as their pages list them. */
@@ -280,6 +333,10 @@ export class DownloadStep {
   }
 }
 
+function keyOf({ name, version }: LedgerPin): string {
+  return `${name}==${version}`;
+}
+
 /** As uv names an interpreter; any patch version of it builds the same wheels. */
 function pythonFor({ interpreter }: WantedBuild['target']): string {
   const { implementation, major, minor, isFreeThreaded } = interpreter;
@@ -287,11 +344,11 @@ function pythonFor({ interpreter }: WantedBuild['target']): string {
   return implementation === 'pypy' ? `pypy@${version}` : version;
 }
 
-async function isOther(path: string, sha256: string): Promise<boolean> {
+async function isUnlike(path: string, sha256: string): Promise<boolean> {
   return (await describeFile(path, 'dropped'))?.sha256 !== sha256;
 }
 
 function uniquePins(pins: readonly LedgerPin[]): LedgerPin[] {
-  const byKey = new Map(pins.map((pin) => [`${pin.name}==${pin.version}`, pin]));
+  const byKey = new Map(pins.map((pin) => [keyOf(pin), pin]));
   return [...byKey.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -23,6 +23,8 @@ export interface LedgerFile {
   readonly uploadTime: string | null;
   /** Where its index has it. */
   readonly url: string | null;
+  /** Repository, commit and folder that it was made of; only of sdists of commits. */
+  readonly source?: string;
   /** Names of the files that its build took from the mirror; only of built ones. */
   readonly builtWith?: readonly string[];
 }

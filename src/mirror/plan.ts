@@ -1,7 +1,7 @@
 import type { MirrorFile, MirrorSettings } from '../config/mirror-file.ts';
 import { downloadDir, wheelhouseDir } from './download-folders.ts';
+import { shownUrl } from './git.ts';
 import type { RunOptions } from './surroundings.ts';
-import { shownUrl } from './work-tree.ts';
 
 /** What a run would do, line by line; nothing is looked at for it. */
 export function planOf(file: MirrorFile, options: RunOptions): string[] {
@@ -38,6 +38,7 @@ function downloadLines(
   return [
     ...lines,
     `  resolve for ${listOr(mirror.pythons, "this machine's Python")} on ${listOr(mirror.platforms, 'this machine')}`,
+    ...(mirror.vcs === 'build' ? ['  build sdists of the commits that git URLs name'] : []),
     `  fetch sdists to ${downloadDir(cacheRoot, mirror.name)}`,
     `  fetch ${wheels} to ${wheelhouseDir(cacheRoot, mirror.name)}`,
   ];

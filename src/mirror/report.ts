@@ -17,7 +17,7 @@ export interface BranchReport {
   readonly leftOut: readonly LeftOut[];
   /** Names of files that came from an index just now. */
   readonly fetched: readonly string[];
-  /** Names of wheels that were built just now. */
+  /** Names of wheels, and of sdists of commits, that were built just now. */
   readonly built: readonly string[];
 }
 

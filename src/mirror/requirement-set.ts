@@ -1,6 +1,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ConfigurationError, WheelcellarError, codeOf } from '../core/errors.ts';
+import { parseVcsRequirement } from './vcs-requirement.ts';
 
 /** Requirements of one branch, and what of its files is no requirement of an index. */
 export interface RequirementSet {
@@ -10,6 +11,8 @@ export interface RequirementSet {
   readonly constraints: readonly string[];
   /** What was left out, and why. */
   readonly leftOut: readonly LeftOut[];
+  /** Those of `leftOut` that ask for a commit: requirements (not constraints) with a `git+` URL. */
+  readonly vcs: readonly LeftOut[];
 }
 
 /** A line that names no file of an index. */
@@ -71,14 +74,14 @@ export async function readRequirementFiles(
   files: readonly string[],
 ): Promise<RequirementSet> {
   const reading = { root: await realpath(root), read: new Set<string>() };
-  const set = { lines: [] as string[], constraints: [] as string[], leftOut: [] as LeftOut[] };
+  const set = emptySet();
   for (const file of files) await readInto(set, set.lines, reading, resolve(reading.root, file));
   return set;
 }
 
 /** The set of requirements that stand in the settings themselves. */
 export function requirementsOf(lines: readonly string[], file: string): RequirementSet {
-  const set = { lines: [] as string[], constraints: [] as string[], leftOut: [] as LeftOut[] };
+  const set = emptySet();
   for (const line of lines) sort(line.trim(), set, set.lines, file);
   return set;
 }
@@ -89,6 +92,7 @@ export function joinSets(sets: readonly RequirementSet[]): RequirementSet {
     lines: sets.flatMap(({ lines }) => lines),
     constraints: sets.flatMap(({ constraints }) => constraints),
     leftOut: sets.flatMap(({ leftOut }) => leftOut),
+    vcs: sets.flatMap(({ vcs }) => vcs),
   };
 }
 
@@ -96,6 +100,11 @@ interface MutableSet {
   readonly lines: string[];
   readonly constraints: string[];
   readonly leftOut: LeftOut[];
+  readonly vcs: LeftOut[];
+}
+
+function emptySet(): MutableSet {
+  return { lines: [], constraints: [], leftOut: [], vcs: [] };
 }
 
 interface Reading {
@@ -135,7 +144,11 @@ async function readInto(
 
 function sort(line: string, set: MutableSet, into: string[], file: string): void {
   if (line === '') return;
-  const leave = (kind: LeftOut['kind']): void => void set.leftOut.push({ line, file, kind });
+  const leave = (kind: LeftOut['kind']): void => {
+    const left: LeftOut = { line, file, kind };
+    set.leftOut.push(left);
+    if (into === set.lines && parseVcsRequirement(line) !== undefined) set.vcs.push(left);
+  };
   if (/https?:\/\//.test(line) || /(?:^|@\s*|\s)(?:git|hg|svn|bzr)\+/.test(line)) leave('url');
   else if (/^(?:-e|--editable)\b/.test(line) || /^(?:\.|\/|file:|~\/)/.test(line)) leave('path');
   else if (/\s@\s*file:/.test(line)) leave('path');

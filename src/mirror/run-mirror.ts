@@ -9,6 +9,7 @@ import { WheelcellarError, messageOf } from '../core/errors.ts';
 import { DownloadStep } from './download-step.ts';
 import type { BranchDownload } from './download-step.ts';
 import { readDownloadFolders } from './download-folders.ts';
+import { shownUrl } from './git.ts';
 import { readLedger, setKey, writeLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { freezeText, lockText, pathFor } from './lock-text.ts';
@@ -25,7 +26,7 @@ import {
 import type { RequirementSet } from './requirement-set.ts';
 import { lockFolder } from './run-lock.ts';
 import type { RunOptions, RunSurroundings } from './surroundings.ts';
-import { WorkTree, folderNames, isWantedBranch, shownUrl } from './work-tree.ts';
+import { WorkTree, folderNames, isWantedBranch } from './work-tree.ts';
 
 /** All that differs between runs, beside the mirror itself. */
 export interface MirrorRun {
@@ -128,6 +129,7 @@ class Run {
       projectsDir: join(cacheRoot, 'projects'),
       variables: env.variables,
       isOffline: options.isOffline,
+      protocols: null,
       signal: env.signal,
       onCommand: env.say,
       onOutput: env.pass,
@@ -162,12 +164,13 @@ class Run {
   async #ownRequirements(): Promise<void> {
     const { name, requirements, packages } = this.#mirror;
     this.#seen.add(setKey(name, ''));
-    await this.#resolved(name, name, '', async () => {
+    const read = async (): Promise<RequirementSet> => {
       const sets: RequirementSet[] = [];
       // The administrator's own files may lead anywhere.
       for (const file of requirements) sets.push(await readRequirementFiles('/', [file]));
       return joinSets([...sets, requirementsOf(packages, 'mirror.yaml')]);
-    });
+    };
+    await this.#resolved(name, name, '', read, true);
   }
 
   async #buildTools(): Promise<void> {
@@ -188,6 +191,7 @@ class Run {
     project: string,
     branch: string,
     requirements: () => Promise<RequirementSet | null>,
+    mayBeLocal = false,
   ): Promise<void> {
     const { options, env } = this.#run;
     let leftOut: RequirementSet['leftOut'] = [];
@@ -199,11 +203,11 @@ class Run {
       }
       leftOut = set.leftOut;
       if (!options.withPip) throw new WheelcellarError('no pip command was run (--no-pip)');
-      const download = await this.#download.run(set);
+      const download = await this.#download.run(set, mayBeLocal);
       const { pins, files } = download;
       this.#ledger.sets.set(setKey(source, branch), { pins, files });
       for (const problem of download.problems) this.#note(problem);
-      this.#branches.push(reportOf(source, branch, { outcome: 'mirrored', leftOut, ...download }));
+      this.#branches.push(reportOf(source, branch, { outcome: 'mirrored', ...download }));
       env.say(`${source} ${branch}: ${pins.length} versions, ${files.length} files`);
       await this.#writeLists(project, branch, download);
     } catch (error) {

@@ -8,6 +8,7 @@
  */
 export const SANDBOX_LAUNCHER: string = `
 import os, socket, struct, sys, threading
+import warnings  # os.execvpe imports it when the build user may not read it any more
 
 folder, uid, gid, port, path = sys.argv[1:6]
 command = sys.argv[6:]

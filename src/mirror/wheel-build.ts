@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { WheelcellarError } from '../core/errors.ts';
+import { lastWords, takeOut } from './build-result.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** The program that builds: uv, or a Python whose `-m pip` can. */
@@ -53,26 +53,6 @@ export async function buildWheel(
   );
 }
 
-/** A copy that the build's user cannot change any more; what is no plain file is not followed. */
-async function takeOut(built: string, target: string): Promise<string> {
-  const handle = await open(
-    built,
-    constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-  );
-  try {
-    if (!(await handle.stat()).isFile())
-      throw new WheelcellarError(`${basename(built)} is no file: the build is not trusted.`);
-    await writeFile(target, handle.createReadStream({ autoClose: false }), {
-      flag: 'wx',
-      mode: 0o444,
-      flush: true,
-    });
-    return target;
-  } finally {
-    await handle.close();
-  }
-}
-
 function wordsOf(
   builder: Builder,
   source: string,
@@ -85,14 +65,4 @@ function wordsOf(
   }
   const flags = ['--no-deps', '--no-cache-dir', '--wheel-dir', outDir];
   return [builder.command, '-m', 'pip', 'wheel', ...flags, source];
-}
-
-function lastWords(text: string, code: number | null): string {
-  const lines = text
-    .trim()
-    .split('\n')
-    .slice(-12)
-    .map((line) => line.trim());
-  const words = lines.filter((line) => line !== '').join(' | ');
-  return words === '' ? `exit status ${code}` : words;
 }

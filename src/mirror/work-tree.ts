@@ -1,26 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { cp, mkdir, rename, rm } from 'node:fs/promises';
+import { basename, isAbsolute, join } from 'node:path';
 import { ConfigurationError, WheelcellarError } from '../core/errors.ts';
-import { redact } from '../core/redact.ts';
-import { runProgram } from './program.ts';
+import { demandGit, shownUrl, tryGit } from './git.ts';
+import type { GitSurroundings } from './git.ts';
 import type { ProgramResult } from './program.ts';
-
-/** How git is run. */
-export interface GitSurroundings {
-  /** Folder of all work trees. */
-  readonly projectsDir: string;
-  readonly variables: Readonly<Record<string, string | undefined>>;
-  readonly isOffline: boolean;
-  readonly signal: AbortSignal;
-  /** Hears each command, and what it writes. */
-  readonly onCommand: (words: string) => void;
-  readonly onOutput: (text: string) => void;
-}
-
-/** A clone may be large and the line slow. */
-const GIT_TIMEOUT_MS = 15 * 60_000;
 
 /** What a killed git leaves; whoever runs here has the place for himself. */
 const LEFT_LOCKS = ['index.lock', 'HEAD.lock', 'config.lock', 'packed-refs.lock', 'shallow.lock'];
@@ -78,6 +63,55 @@ export class WorkTree {
     await this.#demand(['clean', '-x', '-f', '-f', '-d', '-q']);
   }
 
+  /**
+   * Makes the files those of a ref as requirement lines name it: a branch, a tag, a commit, or what else the
+   * project's server has under that name; `null` is its default branch. Submodules included.
+   *
+   * @returns the commit
+   */
+  async checkOutRequired(ref: string | null, mayAsk: boolean): Promise<string> {
+    if (ref === null && mayAsk) await this.#demand(['remote', 'set-head', 'origin', '--auto']);
+    await this.checkOut(await this.#commitOf(ref ?? 'HEAD', mayAsk));
+    if (existsSync(join(this.folder, '.gitmodules')))
+      await this.#demand(['submodule', 'update', '--quiet', '--init', '--recursive', '--force']);
+    return await this.commit();
+  }
+
+  /** When the commit that the files are of was made. */
+  async committedAt(): Promise<Date> {
+    const { stdout } = await this.#demand(['show', '--no-patch', '--format=%ct', 'HEAD']);
+    return new Date(Number(stdout.trim()) * 1000);
+  }
+
+  /**
+   * A copy for a build, in a folder that is not there yet: with history, since versions are made of tags, but
+   * with nothing of where it came from, since that may hold passwords.
+   */
+  async copyTo(folder: string): Promise<void> {
+    const clone = ['clone', '--quiet', '--no-hardlinks', '--', this.folder, folder];
+    await demandGit(clone, { cwd: this.folder, url: this.#url }, { ...this.#git, protocols: null });
+    await this.#demand(['remote', 'remove', 'origin'], folder);
+    if (!existsSync(join(this.folder, '.gitmodules'))) return;
+    await cp(this.folder, folder, {
+      recursive: true,
+      force: false,
+      verbatimSymlinks: true,
+      filter: (path) => basename(path) !== '.git',
+    });
+  }
+
+  async #commitOf(ref: string, mayAsk: boolean): Promise<string> {
+    if (ref.startsWith('-')) throw new ConfigurationError([`${ref} is no branch.`]);
+    for (const name of [`refs/remotes/origin/${ref}`, ref]) {
+      const verify = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`];
+      const found = await tryGit(verify, { cwd: this.folder, url: this.#url }, this.#git);
+      if (found.code === 0) return found.stdout.trim();
+    }
+    if (!mayAsk) throw new WheelcellarError(`${shownUrl(this.#url)} has no ${ref} (offline).`);
+    await this.#demand(['fetch', '--quiet', 'origin', ref]);
+    return (await this.#demand(['rev-parse', 'FETCH_HEAD^{commit}'])).stdout.trim();
+  }
+
   /** The commit that the files are of. */
   async commit(): Promise<string> {
     return (await this.#demand(['rev-parse', 'HEAD'])).stdout.trim();
@@ -94,23 +128,7 @@ export class WorkTree {
   }
 
   async #demand(args: readonly string[], cwd: string = this.folder): Promise<ProgramResult> {
-    this.#git.onCommand(`git ${args.map((word) => shownUrl(word)).join(' ')}`);
-    const words = ['git', '-c', 'core.hooksPath=/dev/null', '-c', `safe.directory=*`, ...args];
-    const result = await runProgram({
-      words,
-      cwd,
-      // Nobody is there to type a password.
-      env: { ...this.#git.variables, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C.UTF-8' },
-      timeoutMs: GIT_TIMEOUT_MS,
-      signal: this.#git.signal,
-      onOutput: this.#git.onOutput,
-    });
-    if (result.code === 0) return result;
-    this.#git.signal.throwIfAborted();
-    const reason = withoutPasswords(result.stderr.trim() || `exit status ${result.code}`);
-    throw new WheelcellarError(
-      `git ${args[0]} failed for ${shownUrl(this.#url)}: ${reason.replace(/\s*\n\s*/g, ' ')}`,
-    );
+    return await demandGit(args, { cwd, url: this.#url }, this.#git);
   }
 }
 
@@ -149,13 +167,4 @@ export function isWantedBranch(branch: string, patterns: readonly string[]): boo
     const expression = new RegExp(`^${source}$`);
     return expression.test(branch) || expression.test(short);
   });
-}
-
-/** A project as it may be shown: without user and password. */
-export function shownUrl(url: string): string {
-  return url.includes('://') ? redact(url).replace(/\/$/, '') : url;
-}
-
-function withoutPasswords(text: string): string {
-  return text.replace(/([a-z]+:\/\/)[^/@\s'"]*@/gi, '$1');
 }

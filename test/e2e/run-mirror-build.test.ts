@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BUILD_FLAGS, RUN_MIRROR, mirrorStage, smallIndex } from '../support/mirror-run.ts';
 import { runCommand } from '../support/run-command.ts';
@@ -141,5 +141,51 @@ describe('the sandbox of builds', () => {
     expect(result.stderr).toContain('has no wheel and is mirrored as sdist only');
     expect(result.stderr).toContain('was stopped after 5 s');
     expect(readFileSync(join(stage.folder, 'web/a/index.html'), 'utf8')).toContain('curious/');
+  });
+});
+
+describe('wheels: build', () => {
+  it('does not take a wheel for built that was fetched under the same name before', async () => {
+    const stage = await mirrorStage();
+    const mirror = (wheels: string): Promise<string> =>
+      stage.writeMirrors(`
+  - { name: a, packages: [epsilon], output: web/a, wheels: ${wheels} }`);
+    const filename = 'epsilon-1.0-py3-none-any.whl';
+    const wheel = join(stage.folder, 'download/wheelhouse/a', filename);
+    const fetched = smallIndex()['epsilon']?.find((file) => file.filename === filename);
+    await stage.run(await mirror('fetch'));
+    expect(readFileSync(wheel).equals(fetched?.content ?? Buffer.alloc(0))).toBe(true);
+    const build = await mirror('build');
+    const result = await stage.run(build, '--json', ...BUILD_FLAGS);
+    const builtBy = (text: string): string[] =>
+      (JSON.parse(text) as { mirrors: { branches: { built: string[] }[] }[] }).mirrors.flatMap(
+        ({ branches }) => branches.flatMap(({ built }) => built),
+      );
+    expect(builtBy(result.stdout), wordsOf(result)).toEqual([filename]);
+    const built = readFileSync(wheel);
+    expect(built.includes('self-backend')).toBe(true);
+    const sha256 = createHash('sha256').update(built).digest('hex');
+    const page = readFileSync(join(stage.folder, 'web/a/epsilon/index.json'), 'utf8');
+    expect(page).toContain(sha256);
+    // Nor is it built twice, or taken for fetched when wheels are fetched again.
+    expect(builtBy((await stage.run(build, '--json', ...BUILD_FLAGS)).stdout)).toEqual([]);
+    await stage.run(await mirror('fetch'));
+    expect(readFileSync(wheel).equals(built)).toBe(true);
+    expect(readFileSync(join(stage.folder, 'web/a/epsilon/index.json'), 'utf8')).toContain(sha256);
+  });
+
+  it('leaves a wheel alone that a person has dropped since', async () => {
+    const stage = await mirrorStage();
+    const mirrors = await stage.writeMirrors(`
+  - { name: a, packages: [epsilon], output: web/a, wheels: build }`);
+    const wheel = join(stage.folder, 'download/wheelhouse/a/epsilon-1.0-py3-none-any.whl');
+    const [, theirs] = smallIndex()['epsilon'] ?? [];
+    mkdirSync(dirname(wheel), { recursive: true });
+    writeFileSync(wheel, theirs?.content ?? '');
+    const result = await stage.run(mirrors, '--strict', ...BUILD_FLAGS);
+    expect(result.code, wordsOf(result)).toBe(0);
+    expect(readFileSync(wheel).equals(theirs?.content ?? Buffer.alloc(0))).toBe(true);
+    const page = readFileSync(join(stage.folder, 'web/a/epsilon/index.json'), 'utf8');
+    expect(page).toContain(theirs?.sha256);
   });
 });

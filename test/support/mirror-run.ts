@@ -37,6 +37,12 @@ export interface MirrorStage {
   readonly repository: (name: string) => Promise<GitRepository>;
   /** Runs it with the upstream as its only index. */
   readonly run: (mirrors: string, ...flags: readonly string[]) => Promise<CommandResult>;
+  /** The same with other variables. */
+  readonly runWith: (
+    variables: Readonly<Record<string, string>>,
+    mirrors: string,
+    ...flags: readonly string[]
+  ) => Promise<CommandResult>;
 }
 
 /** `alpha` needs `beta`; each has wheels and sdists. `gamma` is an sdist alone, `delta` a wheel alone. */
@@ -70,6 +76,11 @@ export async function mirrorStage(
     NO_COLOR: '1',
     WHEELCELLAR_CACHE_DIR: cacheDir,
   };
+  const runWith: MirrorStage['runWith'] = (variables, mirrors, ...flags) => {
+    const index = flags.includes('--offline') ? [] : ['--index-url', upstream.indexUrl];
+    const args = [RUN_MIRROR, '-c', mirrors, ...index, ...flags];
+    return runCommand(process.execPath, args, { env: { ...env, ...variables }, cwd: folder });
+  };
   return {
     folder,
     cacheDir,
@@ -81,10 +92,7 @@ export async function mirrorStage(
       return path;
     },
     repository: (name) => makeGitRepository(join(folder, 'git', name)),
-    run: (mirrors, ...flags) => {
-      const index = flags.includes('--offline') ? [] : ['--index-url', upstream.indexUrl];
-      const args = [RUN_MIRROR, '-c', mirrors, ...index, ...flags];
-      return runCommand(process.execPath, args, { env, cwd: folder });
-    },
+    run: (mirrors, ...flags) => runWith({}, mirrors, ...flags),
+    runWith,
   };
 }

@@ -40,6 +40,7 @@ mirrors:
         pythons: [],
         platforms: [],
         wheels: 'fetch',
+        vcs: 'leave-out',
         keep: 'all',
         url: null,
         upstream: null,
@@ -71,14 +72,14 @@ cache-dir: /x
     packages: [six]
     python: [3.10]
     wheels: maybe
-    vcs: build
+    vcs: clone
 `;
     const problems = problemsOf(text).join('\n');
     expect(problems).toContain('cache-root is missing; give a path');
     expect(problems).toContain('mirror.yaml:3: mirrors[0].name is "../a"; give a name');
     expect(problems).toContain('mirrors[0].python[0] is 3.1; give a version of Python in quotes');
     expect(problems).toContain('mirrors[0].wheels is "maybe"; give fetch, build or none');
-    expect(problems).toContain('mirrors[0].vcs is "build"; give leave-out, which is all');
+    expect(problems).toContain('mirrors[0].vcs is "clone"; give leave-out or build');
   });
 
   it('says where YAML ends to be YAML', () => {
@@ -93,11 +94,13 @@ cache-dir: /x
 mirrors:
   - { name: a, output: /o, packages: [six] }
   - { name: a, output: /o }
+  - { name: b, output: /b, packages: [six], vcs: build, wheels: none }
 `;
     expect(problemsOf(text)).toEqual([
       'mirror.yaml:4: mirror a has nothing to mirror; give projects, requirements or packages.',
       'mirror.yaml:4: there is a mirror a already; give another name.',
       'mirror.yaml:4: another mirror has the output /o already.',
+      'mirror.yaml:5: mirror b has vcs: build, which runs code, and wheels: none, which runs none; give wheels: fetch.',
     ]);
   });
 });

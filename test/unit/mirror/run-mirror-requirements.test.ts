@@ -46,6 +46,7 @@ describe('requirement files of a work tree', () => {
       lines: ['six==1.16.0', 'docopt', '--pre', 'flask   >=3'],
       constraints: ['docopt<1'],
       leftOut: [],
+      vcs: [],
     });
   });
 
@@ -60,14 +61,26 @@ describe('requirement files of a work tree', () => {
         '--index-url http://elsewhere/simple/',
         '--extra-index-url=ftp://elsewhere/',
         '--find-links /srv/wheels',
+        '-c limits.txt',
         'six',
       ].join('\n'),
+      'limits.txt': 'd @ git+https://example.org/d\n',
     });
     const set = await readRequirementFiles(tree, ['requirements.txt']);
     expect(set.lines).toEqual(['six']);
-    expect(set.leftOut.map(({ kind }) => kind)).toEqual(
-      'url url url path path url option option'.split(' '),
-    );
+    expect(set.leftOut.map(({ kind }) => kind)).toEqual([
+      'url',
+      'url',
+      'url',
+      'path',
+      'path',
+      'url',
+      'option',
+      'option',
+      'url',
+    ]);
+    // A constraint asks for nothing.
+    expect(set.vcs).toEqual(set.leftOut.slice(1, 3));
   });
 
   it('lets no repository read files of this machine', async () => {
