@@ -5,7 +5,7 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { fetchAgain } from '../../src/repository/fetch-again.ts';
 import { Scrub } from '../../src/store/verify/scrub.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
-import { stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
+import { hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { runJson, runVerb } from '../support/verbs.ts';
 import type { VerbStage } from '../support/verbs.ts';
@@ -36,10 +36,12 @@ async function heldStage(): Promise<Stage> {
   const mirror = await startMirror({ upstreams: [upstream], cacheDir });
   for (const { filename } of [...WHEELS, OTHER]) {
     const path = upstream.filePath(filename);
-    await mirror.get(path);
+    await hold(mirror, path);
     await mirror.get(`${path}.metadata`);
   }
   await mirror.get(upstream.filePath(OTHER.filename));
+  // Uses are noted when the body has left; one request later that is over.
+  await mirror.get('/-/health');
   await mirror.mirror.store.catalog.flushUses();
   const pathOf = (version: string): string => upstream.filePath(`demo-${version}-py3-none-any.whl`);
   return { mirror, upstream, cacheDir, indexUrl: upstream.indexUrl, pathOf };

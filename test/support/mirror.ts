@@ -190,5 +190,7 @@ export async function hold(mirror: TestMirror, path: string): Promise<void> {
   await vi.waitFor(() => {
     const held = mirror.mirror.store.catalog.findFile('pypi', decodeURIComponent(path.slice(1)));
     expect(held).toBeDefined();
+    // Whoever comes while the fill still ends is one of its readers.
+    expect(mirror.mirror.store.fills.size).toBe(0);
   });
 }
