@@ -45,7 +45,7 @@ const config: ViteUserConfig = defineConfig({
       }),
       project('fuzz', 600_000, { maxWorkers: 2, sequence: { groupOrder: 5 } }),
       project('e2e', 180_000, withPythonClients),
-      project('clients', 120_000, {
+      project('clients', 240_000, {
         globalSetup: ['test/clients/setup.ts'],
         maxWorkers: 2,
         sequence: { groupOrder: 3 },
