@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ask } from '../support/http-client.ts';
+import { runCommand } from '../support/run-command.ts';
 import { startServer } from '../support/server-process.ts';
 import type { ServerOptions, ServerProcess } from '../support/server-process.ts';
 import { download } from '../support/download.ts';
@@ -43,6 +44,9 @@ async function askOnce(url: string, target: TargetFile, verdict: Verdict): Promi
 /** On a machine that has much else to do. */
 const START_WITHIN_MS = 60_000;
 
+/** Every so many restarts. */
+const BAREST_EVERY = 5;
+
 /** So much of the log of dead servers is kept to explain a wrong body with. */
 const KEPT_LOGS = 12;
 
@@ -57,6 +61,8 @@ export class Servers {
   stops = 0;
   /** From spawning to the first 200 on `/-/health`, each. */
   readonly restartsMs: number[] = [];
+  /** What an empty program takes from its start to its end, at the same times: the machine may be busy. */
+  readonly barestMs: number[] = [];
   /** Ends that nobody asked for. */
   readonly crashes: string[] = [];
 
@@ -123,11 +129,18 @@ export class Servers {
     await this.#startOne(at);
   }
 
+  async #measureBarest(): Promise<void> {
+    const startedAt = performance.now();
+    await runCommand(process.execPath, ['-e', '0']);
+    this.barestMs.push(performance.now() - startedAt);
+  }
+
   async #startOne(at: number): Promise<void> {
     const startedAt = performance.now();
     const server = await startServer({ startTimeoutMs: START_WITHIN_MS, ...this.#options });
     while ((await healthOf(server)) !== 200) await pause(10);
     this.restartsMs.push(performance.now() - startedAt);
+    if (this.restartsMs.length % BAREST_EVERY === 0) await this.#measureBarest();
     this.#running[at] = server;
     this.#logs.push({ origin: server.baseUrl, output: server.output });
     if (this.#logs.length > KEPT_LOGS) this.#logs.shift();
