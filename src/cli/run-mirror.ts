@@ -1,13 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve as resolvePath } from 'node:path';
-import process from 'node:process';
-import { createMirror, serveMirror } from '../compose.ts';
-import type { Mirror } from '../compose.ts';
-import type { Config, UpstreamConfig } from '../config/config.ts';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve as resolvePath } from 'node:path';
+import type { Config } from '../config/config.ts';
 import { absolutePath } from '../config/config-paths.ts';
-import { readMirrorFile } from '../config/mirror-file.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { readMirrorFile } from '../config/mirror-file.ts';
 import type { MirrorFile, MirrorSettings } from '../config/mirror-file.ts';
 import { parseDuration } from '../config/quantities.ts';
 import {
@@ -18,25 +14,16 @@ import {
   codeOf,
   messageOf,
 } from '../core/errors.ts';
-import { thisDistributionRelease } from '../mirror/distribution-release.ts';
 import { planOf } from '../mirror/plan.ts';
 import { hasFailures } from '../mirror/report.ts';
-import type { BranchReport, MirrorReport } from '../mirror/report.ts';
-import { runMirror } from '../mirror/run-mirror.ts';
-import { Sandbox } from '../mirror/sandbox.ts';
-import type { IndexAtWork, ResolveQuestion, RunOptions } from '../mirror/surroundings.ts';
-import { targetsOf } from '../mirror/targets.ts';
-import { resolve } from '../resolver/resolver.ts';
-import { findPip, findUv } from '../resolver/tools.ts';
-import type { ResolverTool } from '../resolver/tools.ts';
-import type { LedgerPin } from '../mirror/ledger.ts';
+import type { MirrorReport } from '../mirror/report.ts';
+import type { RunOptions } from '../mirror/surroundings.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag, addUpstreamFlags } from './flags.ts';
-import { formatBytes, formatCount } from './format.ts';
-import { findLocalPython } from './local-python.ts';
-import { environmentOf } from './serve.ts';
+import { tell } from './run-mirror-report.ts';
+import { runOne, warnOf } from './run-mirror-work.ts';
 import { printJson, printLine } from './verb.ts';
-import type { Io, Verb, VerbContext } from './verb.ts';
+import type { Verb, VerbContext } from './verb.ts';
 
 const DEFAULT_WAIT = '60s';
 const DEFAULT_BUILD_TIMEOUT = '30m';
@@ -179,244 +166,9 @@ async function runAll(
   return { reports, refusal };
 }
 
-async function runOne(
-  context: VerbContext,
-  cacheRoot: string,
-  mirror: MirrorSettings,
-  options: RunOptions,
-  signal: AbortSignal,
-): Promise<MirrorReport> {
-  const { io } = context;
-  const settings = settingsFor(mirror, context);
-  const isVerbose = context.options['verbose'] === true;
-  const say = (text: string): void => void (isVerbose && io.stderr.write(`${text}\n`));
-  const needsTools = options.withDownload && options.withPip;
-  const tool = needsTools ? await findTool(io) : NO_TOOL;
-  const local = needsTools ? await findLocalPython(io) : undefined;
-  const targets = needsTools ? targetsOf(mirror.pythons, mirror.platforms, local) : [];
-  return await withIndex(settings, io, async (index) => {
-    let sandbox: Promise<Sandbox> | null = null;
-    const openSandbox = (): Promise<Sandbox> =>
-      (sandbox ??= openSandboxFor(context, index, signal));
-    try {
-      return await runMirror(mirror, {
-        cacheRoot,
-        options,
-        process: {
-          distribution: await thisDistributionRelease(),
-          writing: { now: new Date(), graceMs: settings.cache.graceMs },
-        },
-        env: {
-          variables: io.env,
-          index,
-          targets,
-          builder: tool,
-          openSandbox,
-          resolve: (question) => resolveFor(question, tool, index, io, signal),
-          signal,
-          say,
-          pass: (text) => void (isVerbose && io.stderr.write(text)),
-          warn: warnOf(io),
-        },
-      });
-    } finally {
-      const opened = await (sandbox as Promise<Sandbox> | null)?.catch(() => null);
-      await opened?.close();
-    }
-  });
-}
-
-const NO_TOOL: ResolverTool = { kind: 'pip', command: 'python3', label: 'none' };
-
-async function findTool(io: Io): Promise<ResolverTool> {
-  const tool = (await findUv(io.env)) ?? (await findPip(io.env));
-  if (tool !== undefined) return tool;
-  throw new ConfigurationError(['There is neither uv nor pip (23.0 or newer) on the PATH.'], {
-    hint: 'python3 -m pip install uv',
-  });
-}
-
-async function resolveFor(
-  { requirements, constraints, target, sandbox }: ResolveQuestion,
-  tool: ResolverTool,
-  index: IndexAtWork,
-  io: Io,
-  signal: AbortSignal,
-): Promise<readonly LedgerPin[]> {
-  const command =
-    sandbox === null
-      ? tool.command
-      : await sandbox.wrapperFor(await sandbox.toolFor(tool.command, tool.kind === 'uv'));
-  // pip resolves for the Python it runs on; a version would make it look at wheels alone.
-  const isOwnPython = tool.kind === 'pip' && target.platform === null;
-  const question = {
-    requirements,
-    constraints,
-    python: isOwnPython ? basename(tool.command) : target.python,
-    platform: target.platform,
-    indexUrls: [index.indexUrl],
-    onlyBinary: sandbox === null,
-    signal,
-  };
-  try {
-    return (await resolve(question, { ...tool, command }, io.env)).pins;
-  } catch (error) {
-    if (sandbox !== null || signal.aborted || !(error instanceof WheelcellarError)) throw error;
-    const words = `${messageOf(error)}\nOnly wheels were looked at, since sdists may not be built here (wheels, --build-user).`;
-    throw new WheelcellarError(words, { cause: error });
-  }
-}
-
-async function openSandboxFor(
-  { io, options }: VerbContext,
-  index: IndexAtWork,
-  signal: AbortSignal,
-): Promise<Sandbox> {
-  const { buildUser } = options;
-  return await Sandbox.open({
-    variables: io.env,
-    buildUser: typeof buildUser === 'string' ? buildUser : null,
-    allowRootBuilds: options['allowRootBuilds'] === true,
-    userId: process.getuid?.() ?? null,
-    indexUrl: index.indexUrl,
-    socketPath: index.socketPath,
-    signal,
-  });
-}
-
-/** A mirror in this process, on a free port of 127.0.0.1 and on a Unix socket. */
-async function withIndex<T>(
-  settings: Config,
-  io: Io,
-  work: (index: IndexAtWork) => Promise<T>,
-): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'wheelcellar-index-'));
-  const socketPath = join(folder, 'socket');
-  const env = environmentOf(settings, io);
-  const mirror = await createMirror(settings, env);
-  try {
-    const watched = watching(mirror);
-    const server = await serveMirror(
-      { ...mirror, repository: watched.repository },
-      { ...settings, listen: [{ host: '127.0.0.1', port: 0 }], unix: socketPath, basePath: '/' },
-      env,
-    );
-    try {
-      const { store } = mirror;
-      const indexUrl = `${server.origins[0] ?? ''}/simple/`;
-      const { repository } = mirror;
-      return await work({ repository, store, indexUrl, socketPath, watch: watched.watch });
-    } finally {
-      await server.close(0);
-    }
-  } finally {
-    await mirror.close(0);
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Notes which files are asked for over HTTP. */
-function watching(mirror: Mirror): Pick<IndexAtWork, 'repository' | 'watch'> {
-  const { repository } = mirror;
-  let paths: string[] | null = null;
-  return {
-    repository: {
-      projectList: (context) => repository.projectList(context),
-      projectDetail: (project, context) => repository.projectDetail(project, context),
-      file: (path, context) => {
-        paths?.push(path);
-        return repository.file(path, context);
-      },
-    },
-    watch: async (work) => {
-      const seen: string[] = [];
-      paths = seen;
-      try {
-        return { result: await work(), paths: seen };
-      } finally {
-        paths = null;
-      }
-    },
-  };
-}
-
-/** The settings with the index of this mirror first, and a quiet log: cron mails what is said. */
-function settingsFor(mirror: MirrorSettings, { config, io }: VerbContext): Config {
-  const settings = config();
-  const isChosen = (io.env['WHEELCELLAR_LOG_LEVEL'] ?? '') !== '' || settings.log.level !== 'info';
-  const log = isChosen ? settings.log : { ...settings.log, level: 'warn' as const };
-  return { ...settings, log, upstreams: upstreamsFor(mirror, settings.upstreams) };
-}
-
-function upstreamsFor(
-  { name, url, upstream }: MirrorSettings,
-  configured: readonly UpstreamConfig[],
-): readonly UpstreamConfig[] {
-  if (url !== null) {
-    const withSlash = url.endsWith('/') ? url : `${url}/`;
-    const known = configured.find((each) => each.url === withSlash);
-    if (known !== undefined) return [known, ...configured.filter((each) => each !== known)];
-    const plain = name
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-|-$/g, '');
-    const own: UpstreamConfig = {
-      name: `mirror-${plain}`,
-      url: withSlash,
-      fileHosts: null,
-      layout: 'simple',
-      projects: null,
-      username: null,
-      password: null,
-    };
-    return [own, ...configured];
-  }
-  if (upstream === null) return configured;
-  const chosen = configured.find((each) => each.name === upstream);
-  if (chosen !== undefined) return [chosen, ...configured.filter((each) => each !== chosen)];
-  const names = configured.map((each) => each.name).join(', ');
-  throw new ConfigurationError([
-    `mirror ${name}: there is no upstream ${upstream}; configured are ${names}.`,
-  ]);
-}
-
 function stoppedReport({ name, output }: MirrorSettings, error: unknown): MirrorReport {
   const problems = [messageOf(error)];
   return { name, output, isLive: false, branches: [], indexes: [], problems, buildNetwork: null };
-}
-
-function warnOf(io: Io): (text: string) => void {
-  return (text) => void io.stderr.write(`run-mirror: ${text}\n`);
-}
-
-function tell(io: Io, report: MirrorReport): void {
-  printLine(io, `${report.name}: ${report.output}${report.isLive ? ' (the cache itself)' : ''}`);
-  for (const branch of report.branches) for (const line of branchLines(branch)) printLine(io, line);
-  for (const { folder, files, projects, added, bytes } of report.indexes) {
-    const size = `${formatCount(files, 'file')} of ${formatCount(projects, 'project')}, ${formatBytes(bytes)}`;
-    printLine(io, `  index ${folder}: ${size}, ${added} new`);
-  }
-  if (report.buildNetwork === 'shared')
-    printLine(io, '  builds shared the network: this system gives them none of their own');
-}
-
-function branchLines({
-  source,
-  branch,
-  outcome,
-  pins,
-  leftOut,
-  fetched,
-  built,
-}: BranchReport): string[] {
-  const name = [source, branch].filter((word) => word !== '').join(' ');
-  if (outcome === 'none') return [`  ${name}: no requirements`];
-  if (outcome === 'failed') return [`  ${name}: failed`];
-  const facts = `${formatCount(pins.length, 'version')}, ${fetched.length} fetched, ${built.length} built`;
-  const left = leftOut.map(
-    ({ line, kind }) => `    left out (${kind}): ${line.replace(/\/\/[^/@\s]*@/, '//')}`,
-  );
-  return [`  ${name}: ${facts}`, ...left];
 }
 
 function gather(value: string, before: readonly string[] = []): readonly string[] {
