@@ -5,6 +5,8 @@ export interface SourceProject {
   readonly name: string;
   readonly version: string;
   readonly requires?: readonly string[];
+  /** Of its wheel; `py3-none-any` by default. */
+  readonly tag?: string;
   /** Python that runs at the start of every build. */
   readonly atStart?: string;
 }
@@ -32,18 +34,18 @@ def build_sdist(folder, config_settings=None):
 
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name = f"{NAME}-{VERSION}-py3-none-any.whl"
+    name = f"{NAME}-{VERSION}-{TAG}.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         wheel.write(NAME + ".py")
         wheel.writestr(INFO + "/METADATA", META)
-        wheel.writestr(INFO + "/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(INFO + "/WHEEL", f"Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: {TAG}\\n")
         wheel.writestr(INFO + "/RECORD", f"{NAME}.py,,\\n{INFO}/METADATA,,\\n{INFO}/WHEEL,,\\n{INFO}/RECORD,,\\n")
     return name
 `;
 
 /** Its files; `below` is the folder of the repository that they lie in, with a slash behind it. */
 export function sourceProject(
-  { name, version, requires = [], atStart = '' }: SourceProject,
+  { name, version, requires = [], tag = 'py3-none-any', atStart = '' }: SourceProject,
   below = '',
 ): Record<string, string> {
   const pyproject = [
@@ -60,7 +62,7 @@ export function sourceProject(
   ].join('\n');
   return {
     [`${below}pyproject.toml`]: pyproject,
-    [`${below}source_backend.py`]: `${atStart}\n${BACKEND}`,
+    [`${below}source_backend.py`]: `TAG = ${JSON.stringify(tag)}\n${atStart}\n${BACKEND}`,
     [`${below}${name}.py`]: `value = ${JSON.stringify(version)}\n`,
   };
 }
