@@ -57,7 +57,6 @@ export function mirroredEnvironment(surroundings: MirroredSurroundings): Mirrore
       UV_DEFAULT_INDEX: indexUrl,
       UV_CACHE_DIR: `${cachePath}/uv`,
       PDM_PYPI_URL: indexUrl,
-      PDM_IGNORE_STORED_INDEX: '1',
       PDM_CACHE_DIR: `${cachePath}/pdm`,
       PDM_CHECK_UPDATE: 'false',
       PIPENV_PYPI_MIRROR: indexUrl,
