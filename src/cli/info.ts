@@ -41,7 +41,7 @@ function isUnknown({ pages, pins }: ProjectInventory): boolean {
 }
 
 /** The document of `--json`; see docs/json.md. */
-function documentOf({ project, files, pages, pins, alarms }: ProjectInventory): unknown {
+function documentOf({ project, files, pages, pins, alarms, sets }: ProjectInventory): unknown {
   return {
     project,
     files: files.map(({ entry, ...file }) => ({
@@ -49,6 +49,7 @@ function documentOf({ project, files, pages, pins, alarms }: ProjectInventory): 
       yanked: entry?.yanked ?? false,
       requiresPython: entry?.requiresPython ?? null,
       uploadTime: entry?.uploadTime ?? null,
+      sets: sets.get(file.path) ?? [],
     })),
     pages,
     pins,
@@ -57,7 +58,7 @@ function documentOf({ project, files, pages, pins, alarms }: ProjectInventory): 
 }
 
 function report(found: ProjectInventory): string[] {
-  const { project, files, pages, pins, alarms } = found;
+  const { project, files, pages, pins, alarms, sets } = found;
   const distributions = files.filter(({ kind }) => kind === 'distribution');
   const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const lines = [
@@ -78,11 +79,16 @@ function report(found: ProjectInventory): string[] {
   const metadata = new Set(
     files.filter(({ kind }) => kind === 'metadata').map(({ upstream, path }) => upstream + path),
   );
-  const columns = columnsOf((file) => metadata.has(`${file.upstream}${file.path}.metadata`));
+  const columns = columnsOf((file) => [
+    ...(metadata.has(`${file.upstream}${file.path}.metadata`) ? ['metadata'] : []),
+    ...(sets.get(file.path) ?? []).map((set) => `in ${set}`),
+  ]);
   return [...lines, '', ...tableLines(columns, distributions)];
 }
 
-function columnsOf(hasMetadata: (file: FileHolding) => boolean): readonly Column<FileHolding>[] {
+function columnsOf(
+  noted: (file: FileHolding) => readonly string[],
+): readonly Column<FileHolding>[] {
   return [
     { title: 'FILE', align: 'left', text: ({ filename }) => filename },
     { title: 'SIZE', align: 'right', text: ({ sizeBytes }) => formatBytes(sizeBytes) },
@@ -90,14 +96,14 @@ function columnsOf(hasMetadata: (file: FileHolding) => boolean): readonly Column
     { title: 'STORED', align: 'left', text: ({ storedAt }) => formatTime(storedAt) },
     { title: 'LAST USED', align: 'left', text: ({ usedAt }) => formatTime(usedAt) },
     { title: 'HITS', align: 'right', text: ({ hits }) => String(hits) },
-    { title: 'NOTES', align: 'left', text: (file) => notesOf(file, hasMetadata(file)) },
+    { title: 'NOTES', align: 'left', text: (file) => notesOf(file, noted(file)) },
   ];
 }
 
-function notesOf(file: FileHolding, hasMetadata: boolean): string {
+function notesOf(file: FileHolding, noted: readonly string[]): string {
   const yanked = file.entry?.yanked ?? false;
   return [
-    ...(hasMetadata ? ['metadata'] : []),
+    ...noted,
     ...(file.pinned ? ['kept'] : []),
     ...(file.origin === 'fetched' ? [] : [file.origin]),
     ...(file.listed ? [] : ['delisted']),

@@ -22,6 +22,8 @@ export interface ProjectInventory {
   readonly pages: readonly KnownPage[];
   readonly pins: readonly Pin[];
   readonly alarms: readonly Alarm[];
+  /** Names of the recorded sets that a file is in, by mirror path. */
+  readonly sets: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Alarms are few; more than these nobody reads. */
@@ -62,6 +64,7 @@ export function describeProject(
       .toSorted(byVersion),
     pages: catalog.holdings.pagesOf(project),
     pins: records.pins.ofProject(project),
+    sets: records.sets.namesByPath(project),
     alarms: records.alarms(MOST_ALARMS).filter((alarm) => alarm.project === project),
   };
 }

@@ -285,6 +285,8 @@ describe('a recorded set', () => {
     const refused = await stage.run('delete', 'library', ...place);
     expect(refused.code, refused.stderr).toBe(3);
     expect(refused.stderr).toContain('record --delete web');
+    const info = await stage.run('info', 'library', ...place);
+    expect(info.stdout).toMatch(/library-1\.1.*in web/);
     const again = await stage.replay('web', ...uv('second', 'app'));
     expect(again.code, again.stderr).toBe(0);
     expect(await installed(stage, 'second')).toEqual(await installed(stage, 'first'));
