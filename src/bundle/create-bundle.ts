@@ -69,6 +69,13 @@ export async function createBundle(
       hint: 'wheelcellar ls lists what is held; requirements and locks are fetched while online.',
     });
   }
+  const paths = new Set(all.map(({ path }) => path));
+  const [missing] = set === 'all' ? [] : [...set].filter((path) => !paths.has(path));
+  if (missing !== undefined) {
+    throw new NotFoundError(`${missing} is not offered by this mirror now, and would be missing.`, {
+      hint: 'Its index lists it no more, or a file of yours has its name: wheelcellar explain NAME',
+    });
+  }
   const before = new Map((base === null ? [] : filesOfSet(base.manifest)).map((f) => [f.path, f]));
   const isNew = (file: BundledFile): boolean => before.get(file.path)?.sha256 !== file.sha256;
   const files = all.filter(isNew);

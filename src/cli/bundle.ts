@@ -9,9 +9,10 @@ import { isMetadata } from '../bundle/manifest.ts';
 import { createMirror } from '../compose.ts';
 import type { Environment, Mirror } from '../compose.ts';
 import type { Config } from '../config/config.ts';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, NotFoundError } from '../core/errors.ts';
 import { Prefetch } from '../prefetch/prefetch.ts';
 import type { SetReport } from '../prefetch/report.ts';
+import { fetchSet } from '../repository/fetch-set.ts';
 import type { RequestContext } from '../repository/repository.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag, addUpstreamFlags } from './flags.ts';
@@ -38,6 +39,7 @@ export const verb: Verb = {
     addSetFlags(command);
     command
       .option('-o, --output <file>', 'create: a folder, or an archive ….tar.gz, ….tgz, ….tar')
+      .option('--set <name>', 'create: a recorded set (repeatable)', gatherName)
       .option('--all', 'create: everything that is held')
       .option('--since <bundle>', 'create: only what this earlier bundle lacks')
       .option('--no-tools', 'create: bring no wheels of pip and uv along')
@@ -130,11 +132,20 @@ function mtimeOf(text: string | undefined): number {
   ]);
 }
 
-function checkChoice({ args, options }: VerbContext): void {
-  const named = ['requirement', 'lock', 'environment'].some(
-    (flag) => listAt(options, flag).length > 0,
-  );
-  if (options['all'] === true && (named || args.length > 0))
+function gatherName(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** Whether requirements or locks are named. */
+function asksForPackages({ args, options }: VerbContext): boolean {
+  const flags = ['requirement', 'lock', 'environment'];
+  return args.length > 0 || flags.some((flag) => listAt(options, flag).length > 0);
+}
+
+function checkChoice(context: VerbContext): void {
+  const { options } = context;
+  const named = asksForPackages(context) || listAt(options, 'set').length > 0;
+  if (options['all'] === true && named)
     throw new ConfigurationError(['--all stands for everything: name nothing beside it.']);
 }
 
@@ -152,6 +163,11 @@ async function gatherSet(
     const problems = tools ? (await gatherTools(work, { networkMode, signal })).problems : [];
     return { set: 'all', problems };
   }
+  const recorded = await gatherRecorded(work, { networkMode, signal });
+  if (listAt(context.options, 'set').length > 0 && !asksForPackages(context)) {
+    const found = tools ? await gatherTools(work, { networkMode, signal }) : NO_TOOLS;
+    return { set: new Set([...recorded, ...found.paths]), problems: found.problems };
+  }
   const demand = demandOf(context);
   const { paths, report } = await prefetch(work, demand, networkMode);
   if (!report.isWhole) {
@@ -160,12 +176,43 @@ async function gatherSet(
     context.io.stderr.write('wheelcellar: the set is not whole: no bundle was written.\n');
     return { code: EXIT_OF[report.shortfall] };
   }
-  if (!tools) return { set: paths, problems: report.problems };
+  if (!tools) return { set: new Set([...recorded, ...paths]), problems: report.problems };
   const found = await gatherTools(work, { networkMode, signal });
   return {
-    set: new Set([...paths, ...found.paths]),
+    set: new Set([...recorded, ...paths, ...found.paths]),
     problems: [...report.problems, ...found.problems],
   };
+}
+
+const NO_TOOLS = { paths: [], problems: [] } as const;
+
+/** Paths of what recorded sets hold; what was evicted is fetched again. */
+async function gatherRecorded(
+  { context, mirror, signal }: Work,
+  { networkMode }: RequestContext,
+): Promise<ReadonlySet<string>> {
+  const paths = new Set<string>();
+  for (const name of listAt(context.options, 'set')) {
+    const set = mirror.store.records.sets.find(name);
+    if (set === undefined) {
+      throw new NotFoundError(`There is no recorded set ${JSON.stringify(name)}.`, {
+        hint: 'wheelcellar record --list lists them.',
+      });
+    }
+    const wanted = set.files.map(({ path, entry, sizeBytes }) => ({
+      path,
+      filename: entry.filename,
+      sizeBytes,
+    }));
+    for (const { path, outcome, error } of await fetchSet(mirror, wanted, {
+      networkMode,
+      signal,
+    })) {
+      if (outcome === 'failed') throw error;
+      paths.add(path);
+    }
+  }
+  return paths;
 }
 
 async function gatherTools(

@@ -162,6 +162,30 @@ describe('bundle', () => {
     },
   );
 
+  it('holds exactly what a recorded set names', async () => {
+    const stage = await setStage();
+    const server = await serve(stage);
+    const { catalog, records } = server.mirror.store;
+    const rows = stage.big.files
+      .slice(0, 3)
+      .flatMap(({ path }) => catalog.findFile('pypi', path) ?? []);
+    const files = rows.flatMap((row) =>
+      row.entry === null
+        ? []
+        : [{ ...row, entry: row.entry, version: null, metadataSha256: null, lastUsed: 1 }],
+    );
+    await records.sets.put({ name: 'image', recordedAt: 0, command: [], pages: [], files });
+    await server.stop();
+    const output = join(stage.folder, 'set.tar.gz');
+    const argv = ['bundle', 'create', '--no-tools', '--offline', '-o', output, '--set'];
+    expect(await runJson(stage, ...argv, 'image')).toMatchObject({ files: 3, projects: 1 });
+    const unknown = await runVerb(stage, ...argv, 'other');
+    expect([unknown.code, unknown.stderr]).toEqual([
+      3,
+      expect.stringContaining('There is no recorded set "other"'),
+    ]);
+  });
+
   it('refuses a file that is held here with other bytes', async () => {
     const stage = await setStage();
     const bundle = await create(stage, 'bundle.tar.gz');
