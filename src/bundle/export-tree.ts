@@ -234,7 +234,9 @@ async function putFile(
     // A copy is other bytes on another disk.
     if ((await sha256Of(temporary)) !== row.sha256) return null;
     await chmod(temporary, 0o644);
-    await utimes(temporary, row.mtimeMs / 1000, row.mtimeMs / 1000);
+    // Half a millisecond more: as a number of seconds it could come out as the millisecond before.
+    const mtimeSeconds = (row.mtimeMs + 0.5) / 1000;
+    await utimes(temporary, mtimeSeconds, mtimeSeconds);
     await rename(temporary, target);
     return 'copied';
   } catch (error) {

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -70,6 +70,24 @@ describe('export', () => {
     );
     expect(await followAll(stage.tree, [stage.big.projects[0] ?? ''])).toBe(4);
   });
+
+  it.skipIf(!existsSync('/dev/shm'))(
+    'copies to another file system, and each file once',
+    async () => {
+      const stage = await setStage(60);
+      const tree = mkdtempSync('/dev/shm/wheelcellar-export-');
+      onTestFinished(() => rmSync(tree, { recursive: true }));
+      const elsewhere = { ...stage, tree };
+      if (statSync(tree).dev === statSync(stage.cacheDir).dev) return;
+      expect(await exported(elsewhere)).toMatchObject({ linked: 0, copied: 60 });
+      expect(await followAll(tree, stage.big.projects)).toBe(60);
+      expect(await exported(elsewhere)).toMatchObject({
+        copied: 0,
+        unchanged: 60,
+        pagesWritten: 0,
+      });
+    },
+  );
 
   it('puts the index below a folder', async () => {
     const stage = await setStage();
