@@ -11,9 +11,9 @@ import type { Store } from '../store/store.ts';
 import { logOf } from './log.ts';
 import type { VerbContext } from './verb.ts';
 
-/** Whether there is a cache folder: looking must not make one. */
+/** Whether there is a cache folder, with or without a catalog: looking must not make one. */
 export function isCacheThere(config: Config): boolean {
-  return existsSync(layoutOf(config.cache.dir).catalogFile);
+  return existsSync(layoutOf(config.cache.dir).stateDir);
 }
 
 /** Runs `work` on the opened store, for verbs that need nothing of indexes and pages; quick to load. */

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
 import { createMirror } from '../compose.ts';
 import type { Environment } from '../compose.ts';
 import type { Config } from '../config/config.ts';
 import type { Statistics, UpstreamHealth } from '../repository/statistics.ts';
-import { layoutOf } from '../store/layout.ts';
+import { isCacheThere } from './cache-folder.ts';
 import { EXIT } from './exit-status.ts';
 import { addJsonFlag } from './flags.ts';
 import { formatBytes, formatCount } from './format.ts';
@@ -39,7 +38,7 @@ export const verb: Verb = {
     const settings = config();
     const cacheDir = settings.cache.dir;
     // Looking must not make the folder.
-    const isThere = existsSync(layoutOf(cacheDir).catalogFile);
+    const isThere = isCacheThere(settings);
     const { folder, servers } = isThere
       ? await look(settings, environmentOf(settings, io))
       : { folder: NOTHING, servers: [] };

@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import type { Mirror } from '../compose.ts';
 import { systemClock } from '../core/clock.ts';
@@ -57,8 +57,6 @@ async function dropDamagedCatalog(context: VerbContext): Promise<void> {
   if (isWell) return;
   const { catalogFile } = layoutOf(context.config().cache.dir);
   for (const suffix of ['-wal', '-shm', '']) await rm(catalogFile + suffix, { force: true });
-  // An empty file, so that there is still a cache folder to work on.
-  await writeFile(catalogFile, '');
 }
 
 type MirrorReport = VerifyReport & { readonly rebuilt: number };

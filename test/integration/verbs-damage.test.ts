@@ -154,6 +154,17 @@ it('begins a damaged catalog afresh, and what people decided holds on', async ()
   expect(projects[1]).toMatchObject({ project: 'demo-1', files: 10, metadata: 10, kept: 10 });
 });
 
+it('makes a deleted catalog again while no server runs', async () => {
+  const stage = await heldFolder(2);
+  await stage.mirror.stop();
+  removeCatalog(stage.mirror.cacheDir);
+  const { code, stdout } = await runVerb(stage, 'verify', '--rebuild');
+  expect(stdout).toContain(`${stage.paths.length} rows made again`);
+  expect(code).toBe(0);
+  const { projects } = await runJson<{ projects: object[] }>(stage, 'ls');
+  expect(projects).toHaveLength(2);
+});
+
 it('goes on with a new catalog when the one of a running server is deleted', async () => {
   const stage = await heldFolder(2);
   const { mirror, paths, upstream } = stage;
