@@ -1,5 +1,11 @@
 import type { DataFile } from './data-file.ts';
 
+/** Readers are woken at once for so many bytes: each waking costs as much as its piece is small. */
+const WORTH_WAKING_BYTES = 256 * 1024;
+
+/** For fewer bytes they are woken after this. */
+const LATEST_WAKING_MS = 5;
+
 /** What a fill shows to its readers while it runs; written by the owner or the follower of this process. */
 export class FillProgress {
   #file: DataFile | null = null;
@@ -8,6 +14,9 @@ export class FillProgress {
   /** The drive, and every reader that has not taken its hold of a data file yet. */
   #users = 1;
   readonly #waiting = new Set<() => void>();
+  #grownToBytes = 0;
+  #wokenAtBytes = 0;
+  #wakingSoon: NodeJS.Timeout | null = null;
 
   /** The data file to read now; another one after a change of owner that could not keep the inode. */
   get file(): DataFile | null {
@@ -56,8 +65,22 @@ export class FillProgress {
     this.wake();
   }
 
+  /** Tells readers that the file has grown to `sizeBytes`; soon, if it is not much. */
+  grown(sizeBytes: number): void {
+    this.#grownToBytes = sizeBytes;
+    const isFirst = sizeBytes <= WORTH_WAKING_BYTES;
+    if (isFirst || sizeBytes - this.#wokenAtBytes >= WORTH_WAKING_BYTES) {
+      this.wake();
+    } else {
+      this.#wakingSoon ??= setTimeout(() => this.wake(), LATEST_WAKING_MS);
+    }
+  }
+
   /** Wakes every reader that waits. */
   wake(): void {
+    if (this.#wakingSoon !== null) clearTimeout(this.#wakingSoon);
+    this.#wakingSoon = null;
+    this.#wokenAtBytes = this.#grownToBytes;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const resume of waiting) resume();

@@ -168,38 +168,58 @@ async function store(
   answer: SourceAnswer,
   start: number,
 ): Promise<void> {
-  const { body, progress, request, signal } = reception;
+  const { body, request, signal } = reception;
   const most = body.totalBytes ?? request.maxBytes;
   let at = start;
-  for await (const chunk of answer.body) {
-    let bytes = chunk;
-    if (at < body.position) {
-      // A whole answer to a resumed request: what is here already must be the same.
-      const known = bytes.subarray(0, body.position - at);
-      if (!(await body.file.read(at, known.length)).equals(known)) throw changed(request);
-      at += known.length;
-      bytes = bytes.subarray(known.length);
+  /** The next piece is received and digested meanwhile. One at a time: the size is what is written. */
+  let writing: Promise<void> | null = null;
+  try {
+    for await (const chunk of answer.body) {
+      let bytes = chunk;
+      if (at < body.position) {
+        // A whole answer to a resumed request: what is here already must be the same.
+        const known = bytes.subarray(0, body.position - at);
+        if (!(await body.file.read(at, known.length)).equals(known)) throw changed(request);
+        at += known.length;
+        bytes = bytes.subarray(known.length);
+      }
+      if (bytes.length === 0) continue;
+      if (signal.aborted) throw new UpstreamUnavailableError('The fill was stopped.');
+      if (at + bytes.length > most) {
+        throw new IntegrityError(
+          `${request.filename} is longer than the ${most} bytes that were announced.`,
+        );
+      }
+      lookForRoom(reception, course);
+      body.verifier.update(bytes);
+      await writing;
+      writing = write(reception, bytes, at);
+      at += bytes.length;
     }
-    if (bytes.length === 0) continue;
-    if (signal.aborted) throw new UpstreamUnavailableError('The fill was stopped.');
-    if (at + bytes.length > most) {
-      throw new IntegrityError(
-        `${request.filename} is longer than the ${most} bytes that were announced.`,
-      );
-    }
-    lookForRoom(reception, course);
-    body.verifier.update(bytes);
-    await storing(request.filename, () => writeFully(body.handle, bytes, at));
-    at += bytes.length;
-    body.position = at;
-    body.file.advance(at);
-    progress.wake();
+  } finally {
+    // What was digested is part of the file, also when the answer has broken.
+    await writing;
   }
   if (at < body.position) {
     throw new UpstreamUnavailableError(
       `The body ended after ${at} of ${body.position} known bytes.`,
     );
   }
+}
+
+/** Writes one piece and shows it. A failure waits for whoever awaits this. */
+function write(
+  { body, progress, request }: Reception,
+  bytes: Uint8Array,
+  at: number,
+): Promise<void> {
+  const written = storing(request.filename, () => writeFully(body.handle, bytes, at)).then(() => {
+    body.position = at + bytes.length;
+    body.file.advance(body.position);
+    progress.grown(body.position);
+  });
+  written.catch(() => {});
+  return written;
 }
 
 function lookForRoom({ body, env, request }: Reception, course: Course): void {
