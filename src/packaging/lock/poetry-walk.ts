@@ -2,9 +2,17 @@ import { isTable, tableAt, textAt, textsAt } from './document.ts';
 import type { Table } from './document.ts';
 import { normalizeName } from './locked-set.ts';
 import type { Choice, LockedSetBuilder } from './locked-set.ts';
+import type { LockedPackage } from './lock-model.ts';
 import { admitsPython } from './poetry-constraint.ts';
 import type { PoetryRoot } from './project-settings.ts';
-import type { PoetryPackage } from './read-poetry-lock.ts';
+
+/** A package of `poetry.lock`, with the table it was read from. */
+export interface PoetryPackage {
+  readonly table: Table;
+  readonly locked: LockedPackage;
+  /** Normalized; `null` in locks of poetry 1, which do not say (but for `category`, until 1.4). */
+  readonly groups: readonly string[] | null;
+}
 
 /** What a walk through a lock of poetry 1 needs. */
 interface PoetryWalk {

@@ -20,19 +20,12 @@ import {
 } from './locked-set.ts';
 import { admitsPython } from './poetry-constraint.ts';
 import { walkPoetryLock } from './poetry-walk.ts';
+import type { PoetryPackage } from './poetry-walk.ts';
 import { projectSettings } from './project-settings.ts';
 import type { ProjectSettings } from './project-settings.ts';
 
 /** What `poetry install` always installs. */
 const ALWAYS: readonly string[] = ['main'];
-
-/** A package of `poetry.lock`, with the table it was read from. */
-export interface PoetryPackage {
-  readonly table: Table;
-  readonly locked: LockedPackage;
-  /** Normalized; `null` in locks of poetry 1, which do not say (but for `category`, until 1.4). */
-  readonly groups: readonly string[] | null;
-}
 
 /** Reads `poetry.lock` of formats 1.0 to 2.1. @throws ConfigurationError */
 export function readPoetryLock(filename: string, text: string, project: string | null): LockFile {
