@@ -1,7 +1,8 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
 import { codeOf } from '../../core/errors.ts';
+import { sleep } from '../../core/sleep.ts';
 import type { Layout } from '../layout.ts';
 import {
   claimSuccession,
@@ -13,6 +14,9 @@ import {
 
 /** How long a lock may go without a sign of life before others take it, in milliseconds. */
 const STALE_MS = 5_000;
+
+/** A race for a stale lock takes some milliseconds. */
+const RACE_MS = 50;
 
 /** An owner, or whoever has claimed a succession, is taken for at work so long after its last sign of life. */
 const AT_WORK_MS = 2_000;
@@ -46,24 +50,47 @@ export interface FillLockOptions {
  * on without.
  */
 export const tryFillLock: TryFillLock = async (layout, key, options) => {
+  const path = lockPath(layout, key);
   try {
+    const wasThere = existsSync(path);
     const release = await lockfile.lock(join(layout.locksDir, key), {
-      lockfilePath: lockPath(layout, key),
+      lockfilePath: path,
       realpath: false,
       retries: 0,
       stale: STALE_MS,
       update: 1_000,
       onCompromised: options.onCompromised,
     });
+    // Not given back when it is another's by now: that would take theirs away.
+    if (wasThere && !(await isStillOurs(path))) return undefined;
     const lock = { release: () => release().catch(() => {}) };
     if (isFree(layout, key, options)) return lock;
     await lock.release();
     return undefined;
   } catch (error) {
-    if (codeOf(error) === 'ELOCKED') return undefined;
+    const code = codeOf(error);
+    if (code === 'ELOCKED') return undefined;
+    // Another one took our new lock for the stale one and removed it: it may be at work.
+    if (code === 'ENOENT' && existsSync(layout.locksDir)) return undefined;
     return { release: async () => {} };
   }
 };
+
+/**
+ * Several that find a stale lock at once remove each other's new ones for it, and the last one has it:
+ * waits until that is over.
+ */
+async function isStillOurs(path: string): Promise<boolean> {
+  const before = identityOf(path);
+  await sleep(RACE_MS);
+  return before !== undefined && before === identityOf(path);
+}
+
+/** Another for every lock made at the path; the same until the lock is renewed. */
+function identityOf(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.ino} ${found.ctimeNs}`;
+}
 
 /**
  * Whether nobody else is at it, as far as the note tells. Several can come to think that a stale lock is
