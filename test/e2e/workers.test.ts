@@ -89,9 +89,11 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
     await expect.poll(listed, { timeout: 2_000 }).toEqual(Array.from({ length: 12 }, () => 1));
     const later = writeWheel({ name: 'late', version: '2.0' });
     upstream.setProject('late', [wheel, later]);
-    await fetch(`${online.indexUrl}late/`);
     const more = await serve('--index-ttl', '1s');
-    await download(`${more.baseUrl}${upstream.filePath(later.filename)}`);
+    const digest = async (): Promise<string> =>
+      (await download(`${more.baseUrl}${upstream.filePath(later.filename)}`)).sha256;
+    // Unknown until the stored page is a second old.
+    await expect.poll(digest, { timeout: 5_000 }).toBe(later.sha256);
     await expect.poll(listed, { timeout: 1_500 }).toEqual(Array.from({ length: 12 }, () => 2));
   });
 
