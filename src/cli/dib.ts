@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { asksForOffline, dibEnvironment } from '../build/dib-environment.ts';
-import { startBuild } from '../build/run-build.ts';
 import { servedBetween } from '../build/served-files.ts';
 import type { ServedFiles } from '../build/served-files.ts';
 import type { Config } from '../config/config.ts';
@@ -15,6 +14,7 @@ import { formatBytes } from './format.ts';
 import { mirrorAtWork } from './mirror-at-work.ts';
 import type { MirrorAtWork } from './mirror-at-work.ts';
 import { environmentOf } from './serve.ts';
+import { runBuild } from './running-build.ts';
 import { printJson } from './verb.ts';
 import type { Io, Verb, VerbContext } from './verb.ts';
 
@@ -86,22 +86,10 @@ function warnAboutOtherUrl(io: Io, indexUrl: string): void {
 }
 
 async function build(context: VerbContext, indexUrl: string, isOffline: boolean): Promise<number> {
-  const { io, args, options } = context;
-  const running = startBuild({
-    words: args,
-    cwd: io.cwd,
-    env: dibEnvironment({ variables: io.env, elementsPath: elementsPath(), indexUrl, isOffline }),
-    isQuietOnStdout: options['json'] === true,
-  });
-  // The build ends its mounts first; we end after it. A terminal sends it Ctrl-C by itself.
-  const forget = io.onSignal((signal) => {
-    if (signal !== 'SIGINT' || !io.isTty) running.signal(signal);
-  });
-  try {
-    return await running.ended;
-  } finally {
-    forget();
-  }
+  const { io, args } = context;
+  const variables = io.env;
+  const env = dibEnvironment({ variables, elementsPath: elementsPath(), indexUrl, isOffline });
+  return await runBuild(context, args, env);
 }
 
 function report(

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mirroredEnvironment } from '../build/mirrored-environment.ts';
-import { startBuild } from '../build/run-build.ts';
 import type { Environment, Mirror } from '../compose.ts';
 import type { Config } from '../config/config.ts';
 import { elementsPath } from '../paths.ts';
 import { serveOurselves } from './mirror-at-work.ts';
+import { runBuild } from './running-build.ts';
 import type { VerbContext } from './verb.ts';
 
 /**
@@ -37,21 +37,7 @@ export async function runMirrored(
       io.stderr.write(
         `wheelcellar: of the caller's settings the build does not see: ${replaced.join(', ')}\n`,
       );
-    const running = startBuild({
-      words,
-      cwd: io.cwd,
-      env: variables,
-      isQuietOnStdout: options['json'] === true,
-    });
-    // A terminal sends Ctrl-C to the program by itself.
-    const forget = io.onSignal((signal) => {
-      if (signal !== 'SIGINT' || !io.isTty) running.signal(signal);
-    });
-    try {
-      return await running.ended;
-    } finally {
-      forget();
-    }
+    return await runBuild({ io, options }, words, variables);
   } finally {
     await index.close();
     await rm(cachePath, { recursive: true, force: true });

@@ -33,6 +33,14 @@ export function heldProject(
     paths.set(file, row.path);
   }
   if (paths.size === 0) return undefined;
+  return servedFiles(project, paths);
+}
+
+/** A project of exactly these files, each with its mirror path. */
+export function servedFiles(
+  project: ProjectName,
+  paths: ReadonlyMap<DistributionFile, string>,
+): ServedProject {
   return {
     detail: {
       name: project,

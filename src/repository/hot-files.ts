@@ -13,6 +13,7 @@ export const SMALL_FILE_BYTES: number = 1024 * 1024;
 /** The disk is looked at so often under files that are answered from memory. */
 const LOOK_AGAIN_MS = 1_000;
 
+/** Where hot files are found again, and how much of them is kept in memory. */
 export interface HotFilesOptions {
   readonly store: Pick<Store, 'held' | 'catalog'>;
   readonly clock: Clock;

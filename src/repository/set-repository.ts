@@ -2,6 +2,7 @@ import { IntegrityError, NotFoundError } from '../core/errors.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectList } from '../simple/model.ts';
 import type { RecordedFile, RecordedSet } from '../store/set-table.ts';
+import { servedFiles } from './held-project.ts';
 import { etagOf } from './held-source.ts';
 import type {
   FileSource,
@@ -80,16 +81,5 @@ function servedProject(project: ProjectName, files: readonly RecordedFile[]): Se
     };
     paths.set(file, path);
   }
-  return {
-    detail: {
-      name: project,
-      status: 'active',
-      statusReason: null,
-      versions: null,
-      files: [...paths.keys()],
-      lastSerial: null,
-      extra: {},
-    },
-    pathOf: (file) => paths.get(file) ?? '',
-  };
+  return servedFiles(project, paths);
 }

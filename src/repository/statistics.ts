@@ -98,8 +98,7 @@ export function collectStats(sources: StatisticsSources): Statistics {
 export function sumStatistics(all: readonly Statistics[]): Statistics {
   const [first] = all;
   if (first === undefined) throw new RangeError('There are no statistics to add up.');
-  const total = (pick: (each: Statistics) => number): number =>
-    all.reduce((sum, each) => sum + pick(each), 0);
+  const total = (pick: (each: Statistics) => number): number => sumOf(all, pick);
   const worst = all.find((each) => each.mode === 'cut-off') ?? first;
   return {
     ...first,
@@ -119,8 +118,7 @@ export function sumStatistics(all: readonly Statistics[]): Statistics {
 }
 
 function sumHealth(first: UpstreamHealth, all: readonly UpstreamHealth[]): UpstreamHealth {
-  const total = (pick: (each: UpstreamHealth) => number): number =>
-    all.reduce((sum, each) => sum + pick(each), 0);
+  const total = (pick: (each: UpstreamHealth) => number): number => sumOf(all, pick);
   const worst = all.find((each) => each.state === 'cut-off') ?? first;
   return {
     ...first,
@@ -132,4 +130,8 @@ function sumHealth(first: UpstreamHealth, all: readonly UpstreamHealth[]): Upstr
     failures: total((each) => each.failures),
     lastError: all.find((each) => each.lastError !== null)?.lastError ?? null,
   };
+}
+
+function sumOf<Each>(all: readonly Each[], pick: (each: Each) => number): number {
+  return all.reduce((sum, each) => sum + pick(each), 0);
 }

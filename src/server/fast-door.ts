@@ -35,6 +35,7 @@ export interface FileHeads {
 /** The head of an answer, in order. */
 export type HeadFields = readonly (readonly [name: string, value: string | number])[];
 
+/** What the fast door answers from, and whom it tells. */
 export interface FastDoorOptions {
   readonly pages: HotPages<HotAnswer>;
   readonly files: HotFiles<FileHeads>;

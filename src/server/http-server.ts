@@ -13,6 +13,7 @@ import { ClientSockets } from './client-sockets.ts';
 import type { FastDoor } from './fast-door.ts';
 import { createHostGuard } from './host-guard.ts';
 
+/** Where a server listens, to whom it answers, and its bounds. */
 export interface HttpServerOptions {
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   readonly unix: string | null;
