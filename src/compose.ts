@@ -15,6 +15,9 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { openStore } from './open-store.ts';
 import type { ProjectName } from './packaging/names.ts';
+import { Ahead } from './repository/ahead/ahead.ts';
+import { AheadIndex } from './repository/ahead/ahead-index.ts';
+import { Ledger } from './repository/ahead/ledger.ts';
 import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
 import { CachedRepository } from './repository/cached-repository.ts';
 import { LegacyDocuments } from './repository/legacy-documents.ts';
@@ -65,11 +68,16 @@ export interface Mirror {
   statistics(): Statistics;
   /** Looks for damage while a server runs; `null` when it must not. */
   readonly scrub: Scrub | null;
+  /** Asks upstreams ahead of clients; `null` when it must not. */
+  readonly ahead: Ahead | null;
   /** See {@link refreshProject}. */
   refresh(project: ProjectName, force: boolean): Promise<RefreshedProject>;
   /** Fills get `graceMs` to finish; the others are left resumable. */
   close(graceMs: number): Promise<void>;
 }
+
+/** The share of an upstream's connections that asking ahead may take; the rest is for clients that wait. */
+const AHEAD_SHARE = 2 / 3;
 
 /** Opens the cache folder and joins the chain. @throws StorageError, ConfigurationError */
 export async function createMirror(config: Config, env: Environment): Promise<Mirror> {
@@ -107,6 +115,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     project: (project) => renderStaticProject(repository, project),
     root: renderStaticRoot,
   });
+  const ahead = aheadOf(caches, repository, store, config, env);
   const scrub = scrubOf(store, repository, config, env);
   const startedAt = env.clock.now();
   return {
@@ -116,6 +125,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
     repository,
     pages,
     scrub,
+    ahead,
     statistics: () =>
       collectStats({
         store,
@@ -127,6 +137,7 @@ export async function createMirror(config: Config, env: Environment): Promise<Mi
       }),
     refresh: (project, force) => refreshProject(caches, store, project, force),
     close: async (graceMs) => {
+      ahead?.close();
       await scrub?.close();
       await store.close(graceMs);
       for (const upstream of upstreams) upstream.close();
@@ -140,6 +151,8 @@ export function mirrorThrough(mirror: Mirror, repository: Repository, config: Co
   return {
     ...mirror,
     repository,
+    // It would look past that repository.
+    ahead: null,
     pages: new RenderedPages(repository, config.cache.memoryBytes / 2),
   };
 }
@@ -192,6 +205,7 @@ export async function serveMirror(
     onFileServed,
   });
   const front = options.withoutFastDoor === true ? {} : { fastDoor };
+  const { ahead } = options.isPrivate === true ? { ahead: null } : mirror;
   const app = createApp({
     pages: mirror.pages,
     ...front,
@@ -208,6 +222,7 @@ export async function serveMirror(
     stats: options.statistics ?? (() => mirror.statistics()),
     isReady: () => isReady,
     onFileServed,
+    onAsked: (client, asked) => ahead?.noticed(client, asked),
   });
   const server = await startHttpServer(
     {
@@ -246,8 +261,27 @@ export async function stopServing(
   mirror: Mirror,
   graceMs: number,
 ): Promise<void> {
+  mirror.ahead?.close();
   await Promise.all([server.close(graceMs), mirror.store.fills.stop(graceMs)]);
   await mirror.close(0);
+}
+
+function aheadOf(
+  caches: readonly CachedRepository[],
+  repository: Repository,
+  store: Store,
+  config: Config,
+  env: Environment,
+): Ahead | null {
+  if (!config.ahead.isEnabled || config.offline) return null;
+  return new Ahead({
+    index: new AheadIndex(caches, repository, store.catalog),
+    learned: store.catalog.dependencies,
+    ledger: new Ledger(store.catalog),
+    clock: env.clock,
+    allowance: config.ahead,
+    lanes: Math.ceil(config.http.connectionsPerHost * AHEAD_SHARE),
+  });
 }
 
 function scrubOf(

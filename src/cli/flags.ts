@@ -32,6 +32,7 @@ export function addServeFlags(command: Command): void {
     )
     .option('--index-ttl <duration>', 'freshness of index pages, such as 10m')
     .option('--max-size <size>', 'size of the cache, such as 20GB')
+    .option('--no-ahead', 'do not ask indexes ahead of installers')
     .option('--workers <count>', 'processes that serve; 1 by default', wholeNumber)
     .option('--base-path <path>', 'path that all routes begin with, such as /pypi')
     .option('--trust-proxy <peer>', 'peer whose X-Forwarded-* headers are believed', gatherList)
@@ -47,7 +48,10 @@ export function addJsonFlag(command: Command): void {
 /** The settings among parsed flags, as `loadConfig` takes them. */
 export function settingFlags(options: Readonly<Record<string, unknown>>): PartialFlags {
   const { extraIndex, ...rest } = options;
-  const known = Object.entries(rest).filter(([name]) => SETTING_FLAGS.has(name));
+  const known = Object.entries(rest).filter(
+    // A `--no-…` that is not given is `true` to commander, and says nothing.
+    ([name, value]) => SETTING_FLAGS.has(name) && !(name === 'ahead' && value === true),
+  );
   // commander has checked the types: values are texts, switches are true, repeatable flags are lists.
   const flags: PartialFlags = Object.fromEntries(known);
   return extraIndex === undefined
@@ -63,6 +67,7 @@ const SETTING_FLAGS: ReadonlySet<string> = new Set<keyof PartialFlags>([
   'indexUrl',
   'offline',
   'preferOffline',
+  'ahead',
   'indexTtl',
   'maxSize',
   'maxAge',

@@ -11,7 +11,7 @@ const MASK = '********';
  * settings but for those.
  */
 export function toDocument(config: Config): RawDocument {
-  const { cache, index, http, limits, log } = config;
+  const { cache, index, http, ahead, limits, log } = config;
   return {
     listen: config.listen.map(({ host, port }) => `${isIPv6(host) ? `[${host}]` : host}:${port}`),
     unix: config.unix,
@@ -24,8 +24,10 @@ export function toDocument(config: Config): RawDocument {
       grace: formatDuration(cache.graceMs),
       scrub: cache.scrubBytesPerSecond === null ? 'off' : formatSize(cache.scrubBytesPerSecond),
     },
+    workers: config.workers,
     allowed_hosts: config.allowedHosts,
     base_path: config.basePath,
+    accel_redirect: config.accelRedirect,
     trust_proxy: config.trustProxy,
     offline: config.offline,
     prefer_offline: config.preferOffline,
@@ -45,6 +47,11 @@ export function toDocument(config: Config): RawDocument {
       retries: http.retries,
       connections_per_host: http.connectionsPerHost,
       ca_file: http.caFile,
+    },
+    ahead: {
+      enabled: ahead.isEnabled,
+      credit: formatSize(ahead.creditBytes),
+      largest_file: formatSize(ahead.largestFileBytes),
     },
     limits: {
       page: formatSize(limits.pageBytes),

@@ -75,6 +75,14 @@ export interface HttpConfig {
   readonly caFile: string | null;
 }
 
+/** Whether and how upstreams are asked ahead of clients. */
+export interface AheadConfig {
+  readonly isEnabled: boolean;
+  /** What may be fetched and not be asked for, beyond half of what a client has asked for. */
+  readonly creditBytes: number;
+  readonly largestFileBytes: number;
+}
+
 /** Bounds on what an upstream may answer, and a client ask. */
 export interface LimitsConfig {
   /** Decoded size of an index page. */
@@ -133,6 +141,7 @@ export interface Config {
   /** In the order they are asked; the first that has a project wins. */
   readonly upstreams: readonly UpstreamConfig[];
   readonly http: HttpConfig;
+  readonly ahead: AheadConfig;
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
 }
@@ -149,6 +158,8 @@ export interface PartialFlags {
   readonly extraIndexes?: readonly string[];
   readonly offline?: boolean;
   readonly preferOffline?: boolean;
+  /** `false`: no upstream is asked ahead of clients. */
+  readonly ahead?: boolean;
   /** A duration, such as `10m`. */
   readonly indexTtl?: string;
   /** A size, such as `20GB`. */

@@ -17,6 +17,7 @@ const FLAG_KEYS = [
   { field: 'trustProxy', flag: '--trust-proxy', path: ['trust_proxy'] },
   { field: 'offline', flag: '--offline', path: ['offline'] },
   { field: 'preferOffline', flag: '--prefer-offline', path: ['prefer_offline'] },
+  { field: 'ahead', flag: '--no-ahead', path: ['ahead', 'enabled'] },
   { field: 'logFormat', flag: '--log-format', path: ['log', 'format'] },
   { field: 'logLevel', flag: '--log-level', path: ['log', 'level'] },
 ] as const;

@@ -54,6 +54,16 @@ const httpShape = {
   ca_file: path().nullable().meta({ description: 'PEM file with more certificate authorities.' }),
 };
 
+const aheadShape = {
+  enabled: flag().meta({
+    description: 'Ask indexes that are far away for what pip or uv will want next.',
+  }),
+  credit: size().meta({
+    description: 'Bytes that may be fetched ahead of a client beyond half of what it asked for.',
+  }),
+  largest_file: size().meta({ description: 'Larger files are fetched when they are asked for.' }),
+};
+
 const limitsShape = {
   page: size({ min: 1 }).meta({ description: 'Largest index page, decoded.' }),
   metadata: size({ min: 1 }).meta({ description: 'Largest core metadata file.' }),
@@ -131,6 +141,7 @@ const completeSchema = z.strictObject({
   cache: z.strictObject(cacheShape),
   index: z.strictObject(indexShape),
   http: z.strictObject(httpShape),
+  ahead: z.strictObject(aheadShape),
   limits: z.strictObject(limitsShape),
   log: z.strictObject(logShape),
 });
@@ -143,6 +154,7 @@ const layerSchema = z
     cache: z.strictObject(cacheShape, SECTION_FORMS).partial(),
     index: z.strictObject(indexShape, SECTION_FORMS).partial(),
     http: z.strictObject(httpShape, SECTION_FORMS).partial(),
+    ahead: z.strictObject(aheadShape, SECTION_FORMS).partial(),
     limits: z.strictObject(limitsShape, SECTION_FORMS).partial(),
     log: z.strictObject(logShape, SECTION_FORMS).partial(),
   })
@@ -195,9 +207,10 @@ export const DEFAULT_DOCUMENT: RawDocument = {
     headers_timeout: '10s',
     idle_timeout: '20s',
     retries: 3,
-    connections_per_host: 32,
+    connections_per_host: 48,
     ca_file: null,
   },
+  ahead: { enabled: true, credit: '8MB', largest_file: '5MB' },
   limits: {
     page: '64MB',
     metadata: '10MB',
@@ -220,7 +233,7 @@ export function findIssues(document: RawDocument): readonly SchemaIssue[] {
 
 /** The settings of a document that has every key and was found free of issues; its paths are final. */
 export function toConfig(document: RawDocument): Config {
-  const { cache, index, http, limits, log, ...top } = completeSchema.parse(document);
+  const { cache, index, http, ahead, limits, log, ...top } = completeSchema.parse(document);
   return {
     listen: top.listen,
     unix: top.unix,
@@ -256,6 +269,11 @@ export function toConfig(document: RawDocument): Config {
       retries: http.retries,
       connectionsPerHost: http.connections_per_host,
       caFile: http.ca_file,
+    },
+    ahead: {
+      isEnabled: ahead.enabled,
+      creditBytes: ahead.credit,
+      largestFileBytes: ahead.largest_file,
     },
     limits: {
       pageBytes: limits.page,

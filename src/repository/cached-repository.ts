@@ -28,6 +28,7 @@ export class CachedRepository implements Repository {
   readonly #store: Store;
   readonly #pages: UpstreamPages;
   readonly #files: UpstreamFiles;
+  readonly #refresher: PageRefresher;
 
   constructor(
     upstream: Upstream,
@@ -40,6 +41,7 @@ export class CachedRepository implements Repository {
     this.#store = store;
     const stored = new StoredPages(upstream, store);
     const refresher = new PageRefresher(upstream, store, stored, options.maxPageBytes, env);
+    this.#refresher = refresher;
     this.#pages = new UpstreamPages(upstream, store, { refresher, stored }, options, env.clock);
     this.#files = new UpstreamFiles(upstream, store, this.#pages, options, env);
   }
@@ -57,6 +59,31 @@ export class CachedRepository implements Repository {
 
   async file(path: string, context: RequestContext): Promise<FileSource> {
     return await this.#files.file(path, context);
+  }
+
+  /** Milliseconds to the head of the upstream's answers, `null` before the first; Infinity while it may not be asked. */
+  get roundTripMs(): number | null {
+    const mayAsk = this.#pages.mayAsk({
+      networkMode: 'normal',
+      signal: new AbortController().signal,
+    });
+    if (!mayAsk || this.#upstream.reachability.state === 'cut-off') return Infinity;
+    return this.#upstream.roundTripMs;
+  }
+
+  /** Length of the stored page in bytes, and whether it needs no confirmation; `undefined` without one. */
+  storedPage(project: ProjectName): { sizeBytes: number; isFresh: boolean } | undefined {
+    return this.#pages.stored(project);
+  }
+
+  /**
+   * What the newest version of a project requires, as the upstream says beside the page (`info.requires_dist`
+   * of the legacy JSON), and what that took in bytes; `null` when it does not.
+   */
+  async newestRequires(
+    project: ProjectName,
+  ): Promise<{ requires: readonly string[]; bytes: number } | null> {
+    return await this.#refresher.newestRequires(project);
   }
 
   /** Whether the upstream may be asked for the project at all. */

@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import { NotFoundError } from '../core/errors.ts';
-import { metadataFacts } from '../packaging/core-metadata.ts';
 import type { MetadataFacts } from '../packaging/core-metadata.ts';
 import { parseFilename } from '../packaging/filenames.ts';
 import type { ProjectName } from '../packaging/names.ts';
@@ -12,6 +11,7 @@ import type { Steps } from '../simple/slices.ts';
 import { describedVersion, legacyJsonPieces } from '../simple/write-legacy-json.ts';
 import { gatherPage } from './page-bytes.ts';
 import type { ReadyPage } from './rendered-pages.ts';
+import { readCoreMetadata } from './read-core-metadata.ts';
 import type { Repository, RequestContext, ServedProject } from './repository.ts';
 
 /** Kept in memory for all documents together. */
@@ -82,11 +82,7 @@ export class LegacyDocuments {
     const wheel = await finishInSlices(wheelSteps(detail, wanted));
     if (wheel === undefined) return undefined;
     try {
-      const source = await this.#repository.file(`${pathOf(wheel)}.metadata`, context);
-      const { body } = await source.open(null, { signal: context.signal });
-      const pieces: Uint8Array[] = [];
-      for await (const piece of body) pieces.push(piece);
-      return metadataFacts(Buffer.concat(pieces));
+      return (await readCoreMetadata(this.#repository, pathOf(wheel), context)).facts;
     } catch {
       // The document is worth having without it.
       return undefined;

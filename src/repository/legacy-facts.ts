@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { InvalidUpstreamAnswerError, messageOf } from '../core/errors.ts';
+import { SingleFlight } from '../core/single-flight.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { readLegacyJsonInSlices } from '../simple/read-legacy-json.ts';
@@ -13,12 +14,17 @@ import type { Upstream } from '../upstream/upstream.ts';
 const LACKS_FOR_MS = 3_600_000;
 const LACKS_AFTER_MISSES = 3;
 
+/** Decoded; longer ones take longer to read than a round trip. */
+const SHORT_BYTES = 1024 * 1024;
+
 /** Bytes digested in one step. */
 const DIGESTED_IN_STEP = 1024 * 1024;
 
 /** The legacy JSON of a project, read. */
 export interface FetchedFacts {
   readonly facts: LegacyFacts;
+  /** Of the document, decoded. */
+  readonly sizeBytes: number;
   /** Tells one document from another. */
   readonly digest: string;
 }
@@ -33,6 +39,7 @@ export class LegacyFactsSource {
   readonly #maxBytes: number;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #flights = new SingleFlight<FetchedFacts | null>();
   #misses = 0;
   #lacksUntil = -Infinity;
   #isExpected = false;
@@ -56,21 +63,49 @@ export class LegacyFactsSource {
     return this.#isExpected && this.#clock.monotonic() >= this.#lacksUntil;
   }
 
-  /** The facts, or `null` when there are none to be had now. Never throws. */
+  /**
+   * The facts, or `null` when there are none to be had now. Never throws. Askers at the same time share one
+   * question.
+   */
   async fetch(project: ProjectName): Promise<FetchedFacts | null> {
+    const found = await this.#fetch(project, this.#maxBytes);
+    if (found !== null) this.#isExpected = true;
+    return found;
+  }
+
+  /** As {@link fetch}, for those who can do without: a long document is given up. */
+  async fetchShort(project: ProjectName): Promise<FetchedFacts | null> {
+    // The page's own question is the same one.
+    return await (this.isExpected
+      ? this.fetch(project)
+      : this.#fetch(project, Math.min(SHORT_BYTES, this.#maxBytes)));
+  }
+
+  async #fetch(project: ProjectName, maxBytes: number): Promise<FetchedFacts | null> {
     if (this.#baseUrl === null || this.#clock.monotonic() < this.#lacksUntil) return null;
+    const url = new URL(`${project}/json`, this.#baseUrl).href;
+    return await this.#flights.run(`${maxBytes} ${project}`, () =>
+      this.#ask(project, url, maxBytes),
+    );
+  }
+
+  async #ask(project: ProjectName, url: string, maxBytes: number): Promise<FetchedFacts | null> {
     try {
-      const url = new URL(`${project}/json`, this.#baseUrl).href;
       const answer = await this.#upstream.fetchSmall(url, {
-        maxBytes: this.#maxBytes,
+        maxBytes,
         accept: 'application/json',
       });
       if (answer.status === 404) return this.#miss();
       const facts = await readLegacyJsonInSlices(answer.body, project);
       this.#misses = 0;
-      this.#isExpected = true;
-      return { facts, digest: await finishInSlices(digestSteps(answer.body)) };
+      return {
+        facts,
+        sizeBytes: answer.body.length,
+        digest: await finishInSlices(digestSteps(answer.body)),
+      };
     } catch (error) {
+      // That it is too long says nothing of other projects.
+      if (maxBytes < this.#maxBytes && error instanceof InvalidUpstreamAnswerError) return null;
       this.#log.debug('no legacy JSON', {
         project,
         upstream: this.#upstream.name,

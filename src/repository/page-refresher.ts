@@ -85,6 +85,15 @@ export class PageRefresher {
     });
   }
 
+  /** What the newest version requires, from the legacy JSON if that has it at hand; never throws. */
+  async newestRequires(
+    project: ProjectName,
+  ): Promise<{ requires: readonly string[]; bytes: number } | null> {
+    const found = await this.#legacy.fetchShort(project);
+    const requires = found?.facts.requires ?? null;
+    return found === null || requires === null ? null : { requires, bytes: found.sizeBytes };
+  }
+
   /** Milliseconds since the last failure for this project; Infinity after a success. */
   msSinceFailure(project: ProjectName): number {
     return this.#clock.monotonic() - (this.#failedAt.get(project) ?? -Infinity);

@@ -1,4 +1,6 @@
 import type { Clock } from '../core/clock.ts';
+import { aheadCounts } from './ahead/ledger.ts';
+import type { AheadCounts } from './ahead/ledger.ts';
 import type { Store } from '../store/store.ts';
 import type { Transport, Upstream } from '../upstream/upstream.ts';
 
@@ -34,6 +36,8 @@ export interface Statistics {
   /** What the upstreams did not have to send. */
   readonly bytesSaved: number;
   readonly evictedFiles: number;
+  /** What upstreams were asked for ahead of clients. */
+  readonly ahead: AheadCounts;
   readonly fillsUnderWay: number;
   readonly connectionsOpened: number;
   readonly upstreams: readonly UpstreamHealth[];
@@ -70,6 +74,7 @@ export function collectStats(sources: StatisticsSources): Statistics {
     bytesFetched: count('bytes_fetched'),
     bytesSaved: Math.max(0, count('bytes_served') - count('bytes_fetched')),
     evictedFiles: count('evicted_files'),
+    ahead: aheadCounts(counters),
     fillsUnderWay: store.fills.size,
     connectionsOpened: sources.transport.connectionsOpened,
     upstreams: upstreams.map((upstream) => {

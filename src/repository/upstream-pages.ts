@@ -100,6 +100,14 @@ export class UpstreamPages {
     return this.#findRow(project)?.checkedAt;
   }
 
+  /** What is known of the stored page without reading it; `undefined` when there is none. */
+  stored(project: ProjectName): { sizeBytes: number; isFresh: boolean } | undefined {
+    const row = this.#findRow(project);
+    return row === undefined || row.absent
+      ? undefined
+      : { sizeBytes: row.sizeBytes, isFresh: this.#isFresh(row) };
+  }
+
   /** Whether the stored page says that the project is quarantined (PEP 792). */
   async isQuarantined(project: ProjectName): Promise<boolean> {
     const row = this.#findRow(project);

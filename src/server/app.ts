@@ -4,6 +4,7 @@ import type { Express, Request, Response } from 'express';
 import { NotFoundError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
+import type { Asked, Client } from '../repository/ahead/ahead.ts';
 import type { LegacyDocuments } from '../repository/legacy-documents.ts';
 import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
@@ -42,6 +43,8 @@ export interface AppOptions {
   readonly isReady: () => boolean;
   /** Called after each file answer with the bytes that went to the client. */
   readonly onFileServed: (origin: 'hit' | 'miss', sentBytes: number) => void;
+  /** Called before each page or file is looked for. */
+  readonly onAsked?: (client: Client, asked: Asked) => void;
 }
 
 const READ_METHODS = new Set(['GET', 'HEAD']);
@@ -93,11 +96,14 @@ async function answer(
   switch (route.kind) {
     case 'root':
     case 'project': {
+      if (route.kind === 'project')
+        tell(options, request, { kind: 'page', project: route.project });
       const project = route.kind === 'root' ? null : route.project;
       await answerPage(options, project, route.depth, context, request, response);
       return;
     }
     case 'file': {
+      tell(options, request, { kind: 'file', path: route.path });
       const changesBefore = options.fastDoor?.fileChanges ?? 0;
       const source = await options.repository.file(route.path, context);
       const redirect =
@@ -139,6 +145,12 @@ async function answer(
         hint: 'The index is at simple/, a project at simple/<name>/.',
       });
   }
+}
+
+function tell({ onAsked }: AppOptions, request: Request, asked: Asked): void {
+  if (onAsked === undefined || request.method !== 'GET') return;
+  const userAgent = request.headers['user-agent'];
+  if (userAgent !== undefined) onAsked({ address: request.ip ?? '', userAgent }, asked);
 }
 
 async function answerPage(

@@ -22,6 +22,8 @@ export interface LegacyFile {
 export interface LegacyFacts {
   readonly name: ProjectName;
   readonly lastSerial: number | null;
+  /** What the document's own version requires (`info.requires_dist`); `null` when it does not say. */
+  readonly requires: readonly string[] | null;
   /** By filename, without those whose listings contradict each other. */
   readonly files: ReadonlyMap<string, LegacyFile>;
 }

@@ -58,6 +58,7 @@ function* readLegacySteps(body: Uint8Array, project: ProjectName): Steps<LegacyF
   return {
     name: project,
     lastSerial: isWholeNumber(serial) ? serial : null,
+    requires: readRequires(info['requires_dist']),
     files: withoutContradictions(files),
   };
 }
@@ -71,6 +72,11 @@ function* parseDocument(body: Uint8Array): Steps<JsonObject> {
   }
   if (isJsonObject(document)) return document;
   throw new InvalidUpstreamAnswerError('The legacy JSON is not an object.');
+}
+
+function readRequires(requires: unknown): readonly string[] | null {
+  if (!Array.isArray(requires)) return null;
+  return requires.filter((text): text is string => typeof text === 'string');
 }
 
 function checkName(name: unknown, project: ProjectName): void {

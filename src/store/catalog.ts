@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { Database } from './database.ts';
 import { Departures } from './departures.ts';
+import { DependencyTable } from './dependency-table.ts';
 import { FileTable } from './file-table.ts';
 import type { EvictableFile } from './file-table.ts';
 import type { HeldFile, Origin } from './held-file.ts';
@@ -30,6 +31,8 @@ const UNKNOWN_NAMES = 10_000;
 export class Catalog {
   /** What people ask of the held files. */
   readonly holdings: HoldingsTable;
+  /** What installers were seen to need. */
+  readonly dependencies: DependencyTable;
   readonly #db: Database;
   readonly #files: FileTable;
   readonly #pages: PageTable;
@@ -47,6 +50,7 @@ export class Catalog {
     this.#pages = new PageTable(db, this.#files, this.#revisions, clock, maxUnknownNames);
     this.#usage = new Usage(db, clock);
     this.holdings = new HoldingsTable(db);
+    this.dependencies = new DependencyTable(db, clock);
   }
 
   /**
@@ -325,11 +329,12 @@ export class Catalog {
 
   // ---- upkeep -------------------------------------------------------------------------------
 
-  /** Drops change rows that every process has long read, and all but the newest unknown names. */
+  /** Drops change rows that every process has long read, and all but the newest unknown names and dependencies. */
   async trim(): Promise<void> {
     await this.#db.write(() => {
       this.#revisions.trim();
       this.#pages.trimAbsent();
+      this.dependencies.trim();
     });
     this.#db.shrink(SHRINK_PAGES);
   }

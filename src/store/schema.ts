@@ -68,6 +68,16 @@ CREATE TABLE IF NOT EXISTS changes (
   at      INTEGER NOT NULL
 );
 
+-- What installers were seen to need; see DependencyTable.
+CREATE TABLE IF NOT EXISTS dependencies (
+  project    TEXT PRIMARY KEY,
+  upstream   TEXT NOT NULL,
+  version    TEXT NOT NULL,
+  requires   TEXT NOT NULL,               -- Requires-Dist, JSON
+  learned_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dependencies_by_age ON dependencies (learned_at);
+
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `;

@@ -27,6 +27,8 @@ export interface AskingOptions {
   readonly check: (url: URL) => void;
   /** Runs a request under the breaker of its host. */
   readonly guard: <T>(url: URL, work: () => Promise<T>) => Promise<T>;
+  /** Hears how long the head of each answer took. */
+  readonly onAnswered?: (ms: number) => void;
 }
 
 /** Sends a question and follows its redirects. */
@@ -64,7 +66,7 @@ function redirectTarget(reply: TransportResponse, from: URL): URL {
  * own origin, and is run under its host's breaker.
  */
 export function createAsk(options: AskingOptions): Ask {
-  const { transport, credentials, maxRedirects, check, guard } = options;
+  const { transport, credentials, maxRedirects, check, guard, onAnswered } = options;
   return async (question) => {
     let url = bareUrl(question.url);
     for (let hops = 0; hops <= maxRedirects; hops++) {
@@ -73,9 +75,11 @@ export function createAsk(options: AskingOptions): Ask {
       const authorization = await credentials.headerFor(target);
       const headers =
         authorization === undefined ? question.headers : { ...question.headers, authorization };
+      const askedAt = performance.now();
       const response = await guard(target, () =>
         transport.request({ ...question, url: target, headers }),
       );
+      onAnswered?.(performance.now() - askedAt);
       if (!REDIRECTS.has(response.status)) return { ...response, url: target };
       response.discard();
       url = redirectTarget(response, target);

@@ -39,6 +39,7 @@ import { PageClient } from './page-client.ts';
 import { projectFilter } from './project-globs.ts';
 import { ConnectBreaker, DEFAULT_REACHABILITY_TIMINGS } from './reachability.ts';
 import type { Reachability, ReachabilityTimings } from './reachability.ts';
+import { RoundTrips } from './round-trips.ts';
 import type { Transport } from './transport.ts';
 
 export type * from './answers.ts';
@@ -114,6 +115,8 @@ export interface Upstream {
   /** Whether this upstream may be asked for the project. */
   serves(project: ProjectName): boolean;
   readonly reachability: Reachability;
+  /** See {@link RoundTrips}: milliseconds, `null` before the first answer. */
+  readonly roundTripMs: number | null;
   /** Whether a link to `url` may be followed: scheme, host, port, and the rule on the official index. */
   mayFetch(url: string): boolean;
   /** The project's page. Tries again what may pass. `validators` make the request conditional. */
@@ -174,6 +177,7 @@ class HttpUpstream implements Upstream {
   readonly #transport: Transport;
   readonly #env: UpstreamEnvironment;
   readonly #timings: ReachabilityTimings;
+  readonly #roundTrips = new RoundTrips();
   readonly #counters: Counters = {
     pageFetches: 0,
     pagesNotModified: 0,
@@ -212,6 +216,7 @@ class HttpUpstream implements Upstream {
       maxRedirects: options.maxRedirects ?? 5,
       check: (target) => this.#check(target),
       guard: (target, work) => this.#guard(target, work),
+      onAnswered: (ms) => this.#roundTrips.note(ms),
     });
     const onReceived = (bytes: number): void => {
       this.#counters.bytesReceived += bytes;
@@ -234,6 +239,10 @@ class HttpUpstream implements Upstream {
     this.#links = new LinksPage({ url, pages: this.#pages, clock: env.clock });
     const onFailure = (error: unknown): void => this.#note(error);
     this.#files = new FileClient({ ask, clock: env.clock, maxExpansion, onReceived, onFailure });
+  }
+
+  get roundTripMs(): number | null {
+    return this.#roundTrips.typicalMs;
   }
 
   mayFetch(url: string): boolean {

@@ -195,12 +195,26 @@ export function legacyJson(
   const wanted = version ?? Object.keys(releases).at(-1) ?? '0';
   if (version !== undefined && releases[version] === undefined) return undefined;
   return JSON.stringify({
-    info: { name: project.name, version: wanted, requires_dist: null, summary: 'A fake project' },
+    info: {
+      name: project.name,
+      version: wanted,
+      requires_dist: requiresOf(project, wanted),
+      summary: 'A fake project',
+    },
     last_serial: project.serial,
     ...(version === undefined ? { releases } : {}),
     urls: releases[wanted] ?? [],
     vulnerabilities: [],
   });
+}
+
+/** `null` where no wheel of the version says anything, as the official index has it. */
+function requiresOf({ files }: FakeProject, version: string): string[] | null {
+  const text = files.find(
+    (file) => file.metadata !== undefined && versionOfFilename(file.filename) === version,
+  )?.metadata;
+  const requires = text?.match(/^Requires-Dist: .*$/gm);
+  return requires?.map((line) => line.slice('Requires-Dist: '.length)) ?? null;
 }
 
 /** The root list, JSON or HTML. Nobody should fetch it on a client's behalf. */

@@ -50,7 +50,7 @@ describe('the settings without any source', () => {
         headersTimeoutMs: 10_000,
         idleTimeoutMs: 20_000,
         retries: 3,
-        connectionsPerHost: 32,
+        connectionsPerHost: 48,
         caFile: null,
       },
       limits: {
@@ -65,6 +65,7 @@ describe('the settings without any source', () => {
         ranges: 16,
         unknownNames: 10_000,
       },
+      ahead: { isEnabled: true, creditBytes: 8_000_000, largestFileBytes: 5_000_000 },
       log: { level: 'info', format: 'auto' },
     });
   });

@@ -5,7 +5,7 @@ const SIZES = 'a size with its unit, such as 1000B, 64KB, 512MB, 20GB or 10MiB';
 
 describe('problems with the settings', () => {
   it('are told all at once, each with its place, key, value and what is allowed', () => {
-    const file = 'listen: 3141\ncache:\n  max_size: 20\n  maxAge: 3d\nthreads: 4\n';
+    const file = 'listen: 3141\ncache:\n  max_size: 20\n  maxAge: 3d\nparallelism: 4\n';
     const env = {
       WHEELCELLAR_INDEX_TTL: '10',
       WHEELCELLAR_OFFLINE: 'yes',
@@ -17,7 +17,7 @@ describe('problems with the settings', () => {
         '/etc/wheelcellar.yaml:1: listen is 3141; give a list of host:port.',
         `/etc/wheelcellar.yaml:3: cache.max_size is 20; give ${SIZES}.`,
         '/etc/wheelcellar.yaml:4: unknown key cache.maxAge; did you mean cache.max_age?',
-        '/etc/wheelcellar.yaml:5: unknown key threads; "wheelcellar config show" lists the known ones.',
+        '/etc/wheelcellar.yaml:5: unknown key parallelism; "wheelcellar config show" lists the known ones.',
         'environment variable WHEELCELLAR_INDEX_TTL: index.ttl is "10"; ' +
           'give a duration with its unit, such as 300ms, 20s, 10m, 1h or 2d.',
         'environment variable WHEELCELLAR_OFFLINE: offline is "yes"; give true or false.',

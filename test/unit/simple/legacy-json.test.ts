@@ -52,11 +52,20 @@ describe('readLegacyJson', () => {
     expect(readLegacyJson(text, project)).toEqual({
       name: 'foo',
       lastSerial: 7,
+      requires: null,
       files: new Map([[WHEEL, FACTS]]),
     });
     expect(await readLegacyJsonInSlices(Buffer.from(text), project)).toEqual(
       readLegacyJson(text, project),
     );
+  });
+
+  it('reads what its version requires, and passes over what is no text', () => {
+    const requires = ['bar>=1', 'baz; extra == "more"'];
+    const info = { name: 'foo', requires_dist: [...requires, 7, null] };
+    expect(readLegacyJson(legacy([], { info }), project).requires).toEqual(requires);
+    const none = { name: 'foo', requires_dist: 'bar' };
+    expect(readLegacyJson(legacy([], { info: none }), project).requires).toBeNull();
   });
 
   it('reads a document about one version', () => {

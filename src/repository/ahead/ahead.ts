@@ -1,0 +1,311 @@
+import { setImmediate } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../core/clock.ts';
+import { candidateProjects } from '../../packaging/filenames.ts';
+import { parseInstaller } from '../../packaging/installer.ts';
+import { isWanted } from '../../packaging/markers.ts';
+import type { ProjectName } from '../../packaging/names.ts';
+import { parseRequirement } from '../../packaging/requirement.ts';
+import type { Requirement } from '../../packaging/requirement.ts';
+import { finishInSlices } from '../../simple/slices.ts';
+import type { DependencyTable } from '../../store/dependency-table.ts';
+import type { AheadIndex } from './ahead-index.ts';
+import type { Ledger } from './ledger.ts';
+import { Lanes } from './lanes.ts';
+import type { Urgency } from './lanes.ts';
+import { newestFile } from './newest-file.ts';
+import { Session } from './session.ts';
+import type { Allowance, FollowedProject } from './session.ts';
+
+/** Who asks. Two installers behind one address are told apart by what they say of themselves. */
+export interface Client {
+  readonly address: string;
+  readonly userAgent: string;
+}
+
+/** What a client has just asked for: a project's page, or the file at a mirror path. */
+export type Asked =
+  | { readonly kind: 'page'; readonly project: ProjectName }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** What asking ahead works with. */
+export interface AheadOptions {
+  readonly index: AheadIndex;
+  readonly learned: DependencyTable;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly allowance: Allowance;
+  /** Requests that are under way at a time. */
+  readonly lanes: number;
+}
+
+/** Clients remembered at a time. */
+const MOST_SESSIONS = 500;
+
+const METADATA_SUFFIX = '.metadata';
+
+/**
+ * Asks upstreams for what an installer will want next, while it still reads what it got.
+ *
+ *     a page is asked for      → the pages of all that the project is known to need (learned before),
+ *                                and the core metadata of its newest file (a guess)
+ *     core metadata            → its wheel, and the pages of what it requires here
+ *     a wheel                  → the pages of what it requires, for clients that read no metadata
+ *
+ * Everything goes through the same repositories as a client's request: what is fetched is verified and
+ * kept, the client's own request joins it, and nothing is shown that would not be shown without it. Clients
+ * that are neither pip nor uv, and upstreams that are near, are left alone.
+ */
+export class Ahead {
+  readonly #index: AheadIndex;
+  readonly #learned: DependencyTable;
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #allowance: Allowance;
+  readonly #lanes: Lanes;
+  readonly #sessions = new LRUCache<string, Session>({ max: MOST_SESSIONS });
+
+  constructor({ index, learned, ledger, clock, allowance, lanes }: AheadOptions) {
+    this.#index = index;
+    this.#learned = learned;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#allowance = allowance;
+    this.#lanes = new Lanes(lanes);
+  }
+
+  /** Hears of a request. Returns at once, whatever follows from it. */
+  noticed(client: Client, asked: Asked): void {
+    const session = this.#sessionOf(client);
+    if (session === undefined) return;
+    if (asked.kind === 'page') this.#page(session, asked.project);
+    else this.#file(session, asked.path);
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#lanes.settled();
+  }
+
+  /** Begins nothing any more. */
+  close(): void {
+    this.#lanes.close();
+  }
+
+  #sessionOf({ address, userAgent }: Client): Session | undefined {
+    const now = this.#clock.monotonic();
+    const key = `${address} ${userAgent}`;
+    const present = this.#sessions.get(key);
+    if (present !== undefined) {
+      present.seen(now);
+      return present;
+    }
+    const installer = parseInstaller(userAgent);
+    if (installer === undefined) return undefined;
+    const session = new Session(installer, this.#allowance, now);
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  // ---- what was asked for ---------------------------------------------------------------------------
+
+  #page(session: Session, name: ProjectName): void {
+    session.asked(this.#ledger.asked(pageKey(name)));
+    if (!this.#index.isAnyFar(name)) return;
+    const project = session.follow(name);
+    if (project === undefined) return;
+    project.isAsked = true;
+    this.#lanes.promote(session.lane(pageKey(name)));
+    this.#wantPage(session, project, null, 'wanted');
+  }
+
+  #file(session: Session, path: string): void {
+    this.#ledger.asked(path);
+    session.asked(this.#index.heldBytes(path) ?? 0);
+    const isMetadata = path.endsWith(METADATA_SUFFIX);
+    const wheel = isMetadata ? path.slice(0, -METADATA_SUFFIX.length) : path;
+    if (!wheel.endsWith('.whl')) return;
+    const filename = wheel.slice(wheel.lastIndexOf('/') + 1);
+    const project = session.find(candidateProjects(filename));
+    // Whoever installs from a lock file asks for files alone and has decided everything.
+    if (project?.upstream === undefined || project.upstream === null) return;
+    if (!this.#index.isFar(project.upstream)) return;
+    const outcome = session.judge(project, wheel);
+    if (outcome !== null) this.#ledger.judged(outcome);
+    if (outcome === 'hit') this.#ledger.asked(`newest ${project.name}`);
+    this.#lanes.promote(session.lane(metadataKey(wheel)));
+    this.#wantMetadata(session, project, wheel, 'wanted');
+    if (isMetadata && session.installer.wantsFiles) this.#wantFile(session, wheel);
+  }
+
+  // ---- what follows from it -------------------------------------------------------------------------
+
+  /** @param last the last index that may be asked, see {@link AheadIndex.page} */
+  #wantPage(
+    session: Session,
+    project: FollowedProject,
+    last: string | null,
+    urgency: Urgency,
+  ): void {
+    if (project.isStarted) return;
+    if (last !== null && !this.#index.isFar(last)) return;
+    project.isStarted = true;
+    const { name } = project;
+    const learned = this.#learned.find(name);
+    if (learned !== undefined) {
+      const work = (): Promise<void> => this.#followLearned(session, project, learned.upstream);
+      this.#lanes.run(session.lane(`learned ${name}`), 'wanted', work);
+      // All there is to know is known: nothing would be fetched.
+      if (this.#index.isFresh(name, learned.upstream)) {
+        project.upstream = learned.upstream;
+        return;
+      }
+    } else session.guess(() => this.#wantNewest(session, project, last));
+    this.#lanes.run(session.lane(pageKey(name)), urgency, () =>
+      this.#readPage(session, project, last),
+    );
+  }
+
+  /** Asks beside the page what the newest version requires: a round trip before its core metadata can say so. */
+  #wantNewest(session: Session, project: FollowedProject, last: string | null): void {
+    const key = `newest ${project.name}`;
+    this.#lanes.run(session.lane(key), 'guessed', async () => {
+      const end = this.#ledger.begin(key, 'facts', session, 0);
+      let bytes = 0;
+      try {
+        const newest = await this.#index.newestRequires(project.name, last);
+        if (newest === null) return;
+        bytes = newest.bytes;
+        project.upstream ??= newest.upstream;
+        this.#wantRequired(session, project, newest.requires, 'guessed');
+      } finally {
+        end(bytes);
+      }
+    });
+  }
+
+  async #readPage(session: Session, project: FollowedProject, last: string | null): Promise<void> {
+    const end = project.isAsked
+      ? null
+      : this.#ledger.begin(pageKey(project.name), 'page', session, 0);
+    let fetchedBytes = 0;
+    try {
+      const page = await this.#index.page(project.name, last);
+      if (page === undefined) return;
+      if (page.isFetched) fetchedBytes = page.sizeBytes;
+      if (end === null) session.asked(page.sizeBytes);
+      project.upstream = page.upstream;
+      if (!this.#index.isFar(page.upstream)) return;
+      const { detail, pathOf } = page.served;
+      const file = await finishInSlices(newestFile(detail, session.installer, project.specifiers));
+      if (file === undefined) return;
+      // Guessed in any case, so that it shows when guessing would be right again.
+      project.guess ??= pathOf(file);
+      const { guess } = project;
+      if (file.coreMetadata !== false)
+        session.guess(() => this.#wantMetadata(session, project, guess, 'guessed'));
+    } finally {
+      end?.(fetchedBytes);
+    }
+  }
+
+  #wantMetadata(session: Session, project: FollowedProject, wheel: string, urgency: Urgency): void {
+    const known = project.requires.get(wheel);
+    if (known !== undefined) {
+      this.#wantRequired(session, project, known, urgency);
+      return;
+    }
+    this.#lanes.run(session.lane(metadataKey(wheel)), urgency, async () => {
+      const end =
+        urgency === 'guessed'
+          ? this.#ledger.begin(metadataKey(wheel), 'metadata', session, 0)
+          : null;
+      let bytes = 0;
+      try {
+        const { facts, fetchedBytes } = await this.#index.metadata(wheel);
+        bytes = fetchedBytes;
+        project.requires.set(wheel, facts.requiresDist);
+        const { upstream } = project;
+        if (upstream !== null) {
+          const learned = { upstream, version: facts.version, requires: facts.requiresDist };
+          await this.#learned.learn(project.name, learned);
+        }
+        this.#wantRequired(session, project, facts.requiresDist, urgency);
+      } finally {
+        end?.(bytes);
+      }
+    });
+  }
+
+  #wantFile(session: Session, wheel: string): void {
+    if (this.#index.heldBytes(wheel) !== undefined) return;
+    this.#lanes.run(session.lane(wheel), 'wanted', async () => {
+      const bytes = await this.#index.missingBytes(wheel);
+      if (bytes === null || !session.mayFetch(bytes)) return;
+      const end = this.#ledger.begin(wheel, 'file', session, bytes);
+      let fetchedBytes = 0;
+      try {
+        await this.#index.fetch(wheel);
+        fetchedBytes = bytes;
+      } finally {
+        end(fetchedBytes);
+      }
+    });
+  }
+
+  #wantRequired(
+    session: Session,
+    project: FollowedProject,
+    requires: readonly string[],
+    urgency: Urgency,
+  ): void {
+    if (urgency === 'guessed' && !session.mayGuess) return;
+    for (const { name, specifier, extras } of requiredHere(session, project, requires)) {
+      const required = session.follow(name);
+      if (required === undefined) continue;
+      required.specifiers.add(specifier);
+      const isNews = extras.some((extra) => !required.extras.has(extra));
+      for (const extra of extras) required.extras.add(extra);
+      this.#wantPage(session, required, project.upstream, urgency);
+      // What the new extras require was passed over before.
+      if (!isNews) continue;
+      for (const texts of required.requires.values())
+        this.#wantRequired(session, required, texts, urgency);
+    }
+  }
+
+  /** Goes through all that a project came to need before, a step at a time, and wants its pages. */
+  async #followLearned(session: Session, project: FollowedProject, last: string): Promise<void> {
+    const learned = this.#learned.find(project.name);
+    if (learned === undefined) return;
+    await setImmediate();
+    for (const { name, extras } of requiredHere(session, project, learned.requires)) {
+      const required = session.follow(name);
+      if (required === undefined) return;
+      for (const extra of extras) required.extras.add(extra);
+      this.#wantPage(session, required, last, 'wanted');
+    }
+  }
+}
+
+/** The requirements that hold for the client's machine and the extras that somebody has named. */
+function requiredHere(
+  { installer: { machine } }: Session,
+  { extras }: FollowedProject,
+  requires: readonly string[],
+): Requirement[] {
+  return requires.flatMap((text) => {
+    const requirement = parseRequirement(text);
+    if (requirement === undefined || requirement.url !== null) return [];
+    const { marker } = requirement;
+    // Without a machine everything may be wanted but extras that nobody has named.
+    const holds =
+      machine === null
+        ? !/\bextra\b/.test(marker)
+        : isWanted(marker, machine.environment, [...extras]);
+    return holds ? [requirement] : [];
+  });
+}
+
+const pageKey = (project: ProjectName): string => `page ${project}`;
+const metadataKey = (wheel: string): string => `${wheel}${METADATA_SUFFIX}`;

@@ -1,0 +1,161 @@
+import type { Installer } from '../../packaging/installer.ts';
+import type { ProjectName } from '../../packaging/names.ts';
+
+/** What is fetched ahead and not asked for never exceeds this share of what was asked for, beyond the credit. */
+const SHARE = 0.5;
+
+/** Projects that are followed in one run of an installer. */
+const MOST_PROJECTS = 300;
+
+/** A client that asks for nothing for so long has finished; its next request begins another run. */
+const RUN_ENDS_AFTER_MS = 30_000;
+
+/** What asking ahead may cost; bytes. */
+export interface Allowance {
+  /** What may be fetched in vain before a client has asked for anything. */
+  readonly creditBytes: number;
+  /** Larger files are only fetched when somebody asks for them. */
+  readonly largestFileBytes: number;
+}
+
+/** Guesses that are tried before it shows whether they are any good. */
+const PROBES = 3;
+
+/** One project, as far as one run of an installer has come to it. */
+export interface FollowedProject {
+  readonly name: ProjectName;
+  /** The client itself has asked for its page. */
+  isAsked: boolean;
+  /** Its page is being fetched ahead, or was. */
+  isStarted: boolean;
+  /** Whose page it is on; `null` while nobody knows. */
+  upstream: string | null;
+  /** Specifiers of those that require it. */
+  readonly specifiers: Set<string>;
+  /** Extras that a requirement names. */
+  readonly extras: Set<string>;
+  /** Mirror path of the file that an installer would take if it took the newest that fits. */
+  guess: string | null;
+  /** Whether the guess was held against what the client took. */
+  isJudged: boolean;
+  /** `Requires-Dist` by mirror path, of the files whose core metadata was read. */
+  readonly requires: Map<string, readonly string[]>;
+}
+
+let sessions = 0;
+
+/**
+ * What one client (an address and a User-Agent) is about: the projects of its present run, how well it
+ * was guessed, and what it may still cost. Knows nothing of where things come from.
+ */
+export class Session {
+  readonly installer: Installer;
+  readonly #allowance: Allowance;
+  readonly #number = ++sessions;
+  readonly #projects = new Map<ProjectName, FollowedProject>();
+  #seenAt: number;
+  #askedBytes = 0;
+  #unaskedBytes = 0;
+  #hits = 0;
+  #misses = 0;
+  #probes = 0;
+  /** Guesses that wait for the first one to turn out right. */
+  #waiting: (() => void)[] = [];
+
+  /** @param now monotonic milliseconds */
+  constructor(installer: Installer, allowance: Allowance, now: number) {
+    this.installer = installer;
+    this.#allowance = allowance;
+    this.#seenAt = now;
+  }
+
+  /** The name of some work for this client alone. */
+  lane(key: string): string {
+    return `${this.#number} ${key}`;
+  }
+
+  /** The client was heard of; after a pause its next run begins. */
+  seen(now: number): void {
+    if (now - this.#seenAt > RUN_ENDS_AFTER_MS) {
+      this.#projects.clear();
+      this.#waiting = [];
+      this.#probes = 0;
+    }
+    this.#seenAt = now;
+  }
+
+  /** The project in this run; `undefined` when there are too many already. */
+  follow(name: ProjectName): FollowedProject | undefined {
+    const present = this.#projects.get(name);
+    if (present !== undefined || this.#projects.size >= MOST_PROJECTS) return present;
+    const project: FollowedProject = {
+      name,
+      isAsked: false,
+      isStarted: false,
+      upstream: null,
+      specifiers: new Set(),
+      extras: new Set(),
+      guess: null,
+      isJudged: false,
+      requires: new Map(),
+    };
+    this.#projects.set(name, project);
+    return project;
+  }
+
+  /** The first of these projects that this run has come to. */
+  find(names: readonly ProjectName[]): FollowedProject | undefined {
+    for (const name of names) {
+      const project = this.#projects.get(name);
+      if (project !== undefined) return project;
+    }
+    return undefined;
+  }
+
+  /** Holds the guess against the file that the client took; only its first choice counts. */
+  judge(project: FollowedProject, path: string): 'hit' | 'miss' | null {
+    if (project.isJudged || project.guess === null) return null;
+    project.isJudged = true;
+    const isHit = project.guess === path;
+    if (isHit) this.#hits++;
+    else this.#misses++;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (this.mayGuess) for (const work of waiting) work();
+    return isHit ? 'hit' : 'miss';
+  }
+
+  /**
+   * Does work that rests on a guess: at once when guesses were right so far, never when they were not; while
+   * that is open, a few are tried and the others wait.
+   */
+  guess(work: () => void): void {
+    if (!this.mayGuess) return;
+    if (this.#hits > 0 || this.#probes < PROBES) {
+      this.#probes++;
+      work();
+    } else this.#waiting.push(work);
+  }
+
+  /** Whether guesses are worth fetching: none was wrong, or more than three of four were right. */
+  get mayGuess(): boolean {
+    return this.#misses === 0 || this.#hits > 3 * this.#misses;
+  }
+
+  /** Whether a file of so many bytes may be fetched before the client has asked for it. */
+  mayFetch(bytes: number): boolean {
+    const { creditBytes, largestFileBytes } = this.#allowance;
+    if (bytes > largestFileBytes) return false;
+    return this.#unaskedBytes + bytes <= creditBytes + this.#askedBytes * SHARE;
+  }
+
+  /** The client has asked for something of so many bytes. */
+  asked(bytes: number): void {
+    this.#askedBytes += bytes;
+  }
+
+  /** So many bytes were fetched (negative: were asked for after all) ahead of the client. */
+  fetched(bytes: number): void {
+    this.#unaskedBytes += bytes;
+  }
+}
