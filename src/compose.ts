@@ -16,6 +16,7 @@ import type { Logger } from './core/logger.ts';
 import { openStore } from './open-store.ts';
 import type { ProjectName } from './packaging/names.ts';
 import { Ahead } from './repository/ahead/ahead.ts';
+import type { AskedListener } from './repository/ahead/ahead.ts';
 import { AheadIndex } from './repository/ahead/ahead-index.ts';
 import { Ledger } from './repository/ahead/ledger.ts';
 import { AdoptedRepository, LocalRepository } from './repository/local-repository.ts';
@@ -161,6 +162,8 @@ export function mirrorThrough(mirror: Mirror, repository: Repository, config: Co
 export interface ServingOptions {
   /** The numbers of all workers together; by default the mirror's own. */
   readonly statistics?: () => Promise<Statistics>;
+  /** Hears what clients ask for; by default the mirror's own part that asks ahead of them. */
+  readonly onAsked?: AskedListener;
   /** Every request takes the long way, for tests: the answers are the same. */
   readonly withoutFastDoor?: boolean;
   /** Other verbs are not told of it: it serves what this process has started, and ends with that. */
@@ -205,7 +208,6 @@ export async function serveMirror(
     onFileServed,
   });
   const front = options.withoutFastDoor === true ? {} : { fastDoor };
-  const { ahead } = options.isPrivate === true ? { ahead: null } : mirror;
   const app = createApp({
     pages: mirror.pages,
     ...front,
@@ -222,7 +224,7 @@ export async function serveMirror(
     stats: options.statistics ?? (() => mirror.statistics()),
     isReady: () => isReady,
     onFileServed,
-    onAsked: (client, asked) => ahead?.noticed(client, asked),
+    ...listeningTo(mirror, options),
   });
   const server = await startHttpServer(
     {
@@ -250,6 +252,15 @@ export async function serveMirror(
       await server.close(graceMs);
     },
   };
+}
+
+/** Verbs that serve for themselves ask for what they need, and no more. */
+function listeningTo(
+  { ahead }: Mirror,
+  { onAsked, isPrivate }: ServingOptions,
+): { readonly onAsked?: AskedListener } {
+  if (ahead === null || isPrivate === true) return {};
+  return { onAsked: onAsked ?? ((client, asked) => ahead.noticed(client, asked)) };
 }
 
 /**

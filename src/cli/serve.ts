@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLogger } from '../core/logger.ts';
 import { packageFacts } from '../paths.ts';
+import type { Asked, AskedListener, Client } from '../repository/ahead/ahead.ts';
 import { sumStatistics } from '../repository/statistics.ts';
 import type { Statistics } from '../repository/statistics.ts';
 import { isLoopback } from '../server/host-guard.ts';
@@ -13,6 +14,7 @@ import { EXIT } from './exit-status.ts';
 import { addServeFlags } from './flags.ts';
 import { formatCount } from './format.ts';
 import type { Io, Verb } from './verb.ts';
+import { placeInCharge } from './worker-parcels.ts';
 import { isPrimary, runWorkers, workerSeat } from './workers.ts';
 import type { WorkerSeat } from './workers.ts';
 
@@ -45,7 +47,12 @@ async function serveUntilStopped(
       mirror,
       settings,
       env,
-      seat === null ? {} : { statistics: () => figuresOfAll(seat, mirror) },
+      seat === null
+        ? {}
+        : {
+            statistics: () => figuresOfAll(seat, mirror),
+            onAsked: shareAsked(seat, settings.workers, mirror),
+          },
     );
     seat?.offerFigures(() => mirror.statistics());
     const stopped = stopReason(io, seat);
@@ -67,6 +74,24 @@ async function serveUntilStopped(
 function settingsAt(settings: Config, seat: WorkerSeat | null): Config {
   if (seat === null || seat.place === 0) return settings;
   return { ...settings, cache: { ...settings.cache, scrubBytesPerSecond: null } };
+}
+
+/** A client's connections end at several workers; one of them follows what it is about. */
+function shareAsked(seat: WorkerSeat, workers: number, { ahead }: Mirror): AskedListener {
+  seat.onParcel((content) => {
+    const { client, asked } = content as AskedParcel;
+    ahead?.noticed(client, asked);
+  });
+  return (client, asked) => {
+    const place = placeInCharge(`${client.address} ${client.userAgent}`, workers);
+    if (place === seat.place) ahead?.noticed(client, asked);
+    else seat.send(place, { client, asked } satisfies AskedParcel);
+  };
+}
+
+interface AskedParcel {
+  readonly client: Client;
+  readonly asked: Asked;
 }
 
 async function figuresOfAll(seat: WorkerSeat, mirror: Mirror): Promise<Statistics> {

@@ -6,6 +6,7 @@
  *               SIGHUP: each in turn gets a successor, then is stopped  ◀── ready (with the banner)
  *               SIGTERM, SIGINT: all are stopped                        ──▶ stop
  *               a worker ended by itself: another takes its place       ◀── figures? (asks for all workers')
+ *               a parcel is handed on                                   ◀─▶ parcel (what another one deals with)
  *
  * Workers share nothing but the cache folder, like any servers on one folder.
  */
@@ -18,6 +19,7 @@ import { EXIT } from './exit-status.ts';
 import { FigureExchange } from './worker-figures.ts';
 import type { FigureMessage } from './worker-figures.ts';
 import type { Io } from './verb.ts';
+import type { Parcel } from './worker-parcels.ts';
 
 /** How long a worker may take from its start to its first answer. */
 const READY_WITHIN_MS = 60_000;
@@ -35,10 +37,10 @@ const MOST_FAILURES = 5;
 const PLACE = 'WORKER_PLACE';
 
 /** What the primary tells a worker. */
-type Order = { readonly kind: 'stop' } | FigureMessage;
+type Order = { readonly kind: 'stop' } | FigureMessage | Parcel;
 
 /** What a worker tells the primary. */
-type Notice = { readonly kind: 'ready'; readonly banner: string } | FigureMessage;
+type Notice = { readonly kind: 'ready'; readonly banner: string } | FigureMessage | Parcel;
 
 /** Whether this process is to start workers instead of serving by itself. */
 export function isPrimary(count: number): boolean {
@@ -143,7 +145,8 @@ class Crew {
     const startedAt = performance.now();
     let isReady = false;
     worker.on('message', (notice: Notice) => {
-      if (notice.kind !== 'ready') this.#figures.receive(worker, notice);
+      if (notice.kind === 'parcel') this.#handOn(notice);
+      else if (notice.kind !== 'ready') this.#figures.receive(worker, notice);
     });
     worker.once('exit', (code, signal) => {
       if (!isReady || this.#places[place] !== worker) return;
@@ -159,6 +162,12 @@ class Crew {
     isReady = true;
     this.#places[place] = worker;
     return banner;
+  }
+
+  /** While a place is empty, what was meant for it is lost: nothing rests on it. */
+  #handOn(parcel: Parcel): void {
+    const worker = this.#places[parcel.to];
+    if (worker !== undefined && worker !== null && worker.isConnected()) worker.send(parcel);
   }
 
   async #replace(place: number, livedMs: number, reason: number | string): Promise<void> {
@@ -216,6 +225,10 @@ export interface WorkerSeat {
   offerFigures(figures: () => unknown): void;
   /** The figures of all workers that answer in time. */
   allFigures(): Promise<readonly unknown[]>;
+  /** Hands something on to the worker at a place; it may get lost. */
+  send(to: number, content: unknown): void;
+  /** Calls the listener with what other workers have sent here. */
+  onParcel(listener: (content: unknown) => void): void;
   /** Lets the process end. */
   leave(): void;
 }
@@ -253,6 +266,12 @@ export function workerSeat(io: Pick<Io, 'env'>): WorkerSeat | null {
         asked.set(id, resolve);
         tell({ kind: 'figures?', id });
       }),
+    send: (to, content) => tell({ kind: 'parcel', to, content }),
+    onParcel(listener) {
+      worker.on('message', (order: Order) => {
+        if (order.kind === 'parcel') listener(order.content);
+      });
+    },
     // Not `process.disconnect`: node would end the process with status 0 at once.
     leave: () => {
       if (worker.isConnected()) worker.disconnect();

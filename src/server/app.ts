@@ -4,7 +4,7 @@ import type { Express, Request, Response } from 'express';
 import { NotFoundError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
-import type { Asked, Client } from '../repository/ahead/ahead.ts';
+import type { Asked, AskedListener } from '../repository/ahead/ahead.ts';
 import type { LegacyDocuments } from '../repository/legacy-documents.ts';
 import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
@@ -44,7 +44,7 @@ export interface AppOptions {
   /** Called after each file answer with the bytes that went to the client. */
   readonly onFileServed: (origin: 'hit' | 'miss', sentBytes: number) => void;
   /** Called before each page or file is looked for. */
-  readonly onAsked?: (client: Client, asked: Asked) => void;
+  readonly onAsked?: AskedListener;
 }
 
 const READ_METHODS = new Set(['GET', 'HEAD']);

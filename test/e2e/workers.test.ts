@@ -14,6 +14,15 @@ import type { ServerProcess } from '../support/server-process.ts';
 import { writeWheel } from '../support/wheel-writer.ts';
 import { setStage } from './stage.ts';
 
+/** pip 26 on a Linux machine. */
+const PIP = `pip/26.0 ${JSON.stringify({
+  cpu: 'x86_64',
+  distro: { libc: { lib: 'glibc', version: '2.36' } },
+  implementation: { name: 'CPython', version: '3.11.2' },
+  python: '3.11.2',
+  system: { name: 'Linux', release: '6.1.0' },
+})}`;
+
 const JSON_PAGE = 'application/vnd.pypi.simple.v1+json';
 
 /** The workers of a server: the processes whose parent it is. */
@@ -95,6 +104,41 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
     // Unknown until the stored page is a second old.
     await expect.poll(digest, { timeout: 5_000 }).toBe(later.sha256);
     await expect.poll(listed, { timeout: 1_500 }).toEqual(Array.from({ length: 12 }, () => 2));
+  });
+
+  it('know together what an installer is about, wherever its connections end', async () => {
+    const { upstream, serve } = await setStage();
+    const names = Array.from({ length: 12 }, (_, at) => `pinned-${at}`);
+    for (const name of names)
+      upstream.setProject(
+        name,
+        ['1.0', '2.0'].map((version) => writeWheel({ name, version })),
+      );
+    upstream.fault('*', { delayMs: 25 });
+    const server = await serve('--workers', '3');
+    const ask = async (path: string): Promise<void> => {
+      const headers = { 'user-agent': PIP, accept: JSON_PAGE, connection: 'close' };
+      await (await fetch(server.baseUrl + path, { headers })).arrayBuffer();
+    };
+    const metadataOf = (name: string, version: string): string =>
+      `${upstream.filePath(`${name.replace('-', '_')}-${version}-py3-none-any.whl`)}.metadata`;
+    // The client takes the older one: to guess at the newest was wrong, which all workers must know.
+    await ask(`/simple/${names[0]}/`);
+    await pause(200);
+    await ask(metadataOf(names[0] ?? '', '1.0'));
+    await pause(200);
+    for (const name of names.slice(1)) {
+      await ask(`/simple/${name}/`);
+      await ask(metadataOf(name, '1.0'));
+    }
+    await pause(300);
+    const guessed = names.filter((name) => upstream.count(metadataOf(name, '2.0')) > 0);
+    expect(guessed).toEqual([names[0]]);
+    // What is no guess is fetched: each wheel whose metadata was asked for, once.
+    const wheels = names.map((name) => metadataOf(name, '1.0').slice(0, -'.metadata'.length));
+    await expect
+      .poll(() => wheels.map((wheel) => upstream.count(wheel, 'GET')), { timeout: 5_000 })
+      .toEqual(wheels.map(() => 1));
   });
 
   it('are replaced when one is killed, and nobody notices but its clients', async () => {

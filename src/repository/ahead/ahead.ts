@@ -9,6 +9,7 @@ import { parseRequirement } from '../../packaging/requirement.ts';
 import type { Requirement } from '../../packaging/requirement.ts';
 import { finishInSlices } from '../../simple/slices.ts';
 import type { DependencyTable } from '../../store/dependency-table.ts';
+import { upstreamOfPath } from '../../store/mirror-path.ts';
 import type { AheadIndex } from './ahead-index.ts';
 import type { Ledger } from './ledger.ts';
 import { Lanes } from './lanes.ts';
@@ -27,6 +28,9 @@ export interface Client {
 export type Asked =
   | { readonly kind: 'page'; readonly project: ProjectName }
   | { readonly kind: 'file'; readonly path: string };
+
+/** Hears of each request before it is answered; must return at once. */
+export type AskedListener = (client: Client, asked: Asked) => void;
 
 /** What asking ahead works with. */
 export interface AheadOptions {
@@ -128,14 +132,19 @@ export class Ahead {
     const filename = wheel.slice(wheel.lastIndexOf('/') + 1);
     const project = session.find(candidateProjects(filename));
     // Whoever installs from a lock file asks for files alone and has decided everything.
-    if (project?.upstream === undefined || project.upstream === null) return;
-    if (!this.#index.isFar(project.upstream)) return;
-    const outcome = session.judge(project, wheel);
-    if (outcome !== null) this.#ledger.judged(outcome);
-    if (outcome === 'hit') this.#ledger.asked(`newest ${project.name}`);
+    if (project === undefined) return;
+    project.upstream ??= upstreamOfPath(wheel) ?? null;
+    if (project.upstream === null || !this.#index.isFar(project.upstream)) return;
+    this.#judged(project, session.took(project, wheel));
     this.#lanes.promote(session.lane(metadataKey(wheel)));
     this.#wantMetadata(session, project, wheel, 'wanted');
     if (isMetadata && session.installer.wantsFiles) this.#wantFile(session, wheel);
+  }
+
+  #judged(project: FollowedProject, outcome: 'hit' | 'miss' | null): void {
+    if (outcome === null) return;
+    this.#ledger.judged(outcome);
+    if (outcome === 'hit') this.#ledger.asked(newestKey(project.name));
   }
 
   // ---- what follows from it -------------------------------------------------------------------------
@@ -168,7 +177,7 @@ export class Ahead {
 
   /** Asks beside the page what the newest version requires: a round trip before its core metadata can say so. */
   #wantNewest(session: Session, project: FollowedProject, last: string | null): void {
-    const key = `newest ${project.name}`;
+    const key = newestKey(project.name);
     this.#lanes.run(session.lane(key), 'guessed', async () => {
       const end = this.#ledger.begin(key, 'facts', session, 0);
       let bytes = 0;
@@ -199,9 +208,9 @@ export class Ahead {
       const { detail, pathOf } = page.served;
       const file = await finishInSlices(newestFile(detail, session.installer, project.specifiers));
       if (file === undefined) return;
+      const guess = pathOf(file);
       // Guessed in any case, so that it shows when guessing would be right again.
-      project.guess ??= pathOf(file);
-      const { guess } = project;
+      this.#judged(project, session.guessed(project, guess));
       if (file.coreMetadata !== false)
         session.guess(() => this.#wantMetadata(session, project, guess, 'guessed'));
     } finally {
@@ -307,5 +316,6 @@ function requiredHere(
   });
 }
 
+const newestKey = (project: ProjectName): string => `newest ${project}`;
 const pageKey = (project: ProjectName): string => `page ${project}`;
 const metadataKey = (wheel: string): string => `${wheel}${METADATA_SUFFIX}`;

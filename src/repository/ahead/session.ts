@@ -36,8 +36,8 @@ export interface FollowedProject {
   readonly extras: Set<string>;
   /** Mirror path of the file that an installer would take if it took the newest that fits. */
   guess: string | null;
-  /** Whether the guess was held against what the client took. */
-  isJudged: boolean;
+  /** Mirror path of the file that the client looked at first. */
+  taken: string | null;
   /** `Requires-Dist` by mirror path, of the files whose core metadata was read. */
   readonly requires: Map<string, readonly string[]>;
 }
@@ -96,7 +96,7 @@ export class Session {
       specifiers: new Set(),
       extras: new Set(),
       guess: null,
-      isJudged: false,
+      taken: null,
       requires: new Map(),
     };
     this.#projects.set(name, project);
@@ -112,11 +112,23 @@ export class Session {
     return undefined;
   }
 
-  /** Holds the guess against the file that the client took; only its first choice counts. */
-  judge(project: FollowedProject, path: string): 'hit' | 'miss' | null {
-    if (project.isJudged || project.guess === null) return null;
-    project.isJudged = true;
-    const isHit = project.guess === path;
+  /** The client has looked at a file of the project; the first one counts. Tells how the guess turned out. */
+  took(project: FollowedProject, path: string): 'hit' | 'miss' | null {
+    if (project.taken !== null) return null;
+    project.taken = path;
+    return this.#judge(project);
+  }
+
+  /** The file that is guessed; the first guess counts. Tells how it turned out, if that is known already. */
+  guessed(project: FollowedProject, path: string): 'hit' | 'miss' | null {
+    if (project.guess !== null) return null;
+    project.guess = path;
+    return this.#judge(project);
+  }
+
+  #judge({ guess, taken }: FollowedProject): 'hit' | 'miss' | null {
+    if (guess === null || taken === null) return null;
+    const isHit = guess === taken;
     if (isHit) this.#hits++;
     else this.#misses++;
     const waiting = this.#waiting;
