@@ -1,6 +1,8 @@
 import { createMirror } from '../compose.ts';
 import type { Environment } from '../compose.ts';
 import type { Config } from '../config/config.ts';
+import { aheadCounts } from '../repository/ahead/ledger.ts';
+import type { AheadCounts } from '../repository/ahead/ledger.ts';
 import type { Statistics, UpstreamHealth } from '../repository/statistics.ts';
 import { isCacheThere } from './cache-folder.ts';
 import { EXIT } from './exit-status.ts';
@@ -27,6 +29,7 @@ type FolderStatistics = Pick<
   | 'bytesFetched'
   | 'bytesSaved'
   | 'evictedFiles'
+  | 'ahead'
 >;
 
 /** `wheelcellar stats`: what is held, what it has saved, and how the running servers fare. */
@@ -56,6 +59,7 @@ const NOTHING: FolderStatistics = {
   bytesFetched: 0,
   bytesSaved: 0,
   evictedFiles: 0,
+  ahead: aheadCounts({}),
 };
 
 async function look(
@@ -64,11 +68,21 @@ async function look(
 ): Promise<{ folder: FolderStatistics; servers: readonly RunningServer[] }> {
   const mirror = await createMirror(settings, env);
   try {
-    const { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles } =
-      mirror.statistics();
+    const all = mirror.statistics();
+    const { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved } = all;
+    const { evictedFiles, ahead } = all;
     const servers = await Promise.all(atOneAddressEach(mirror.store.runningServers()).map(ask));
     return {
-      folder: { held, fileHits, fileMisses, bytesServed, bytesFetched, bytesSaved, evictedFiles },
+      folder: {
+        held,
+        fileHits,
+        fileMisses,
+        bytesServed,
+        bytesFetched,
+        bytesSaved,
+        evictedFiles,
+        ahead,
+      },
       servers,
     };
   } finally {
@@ -121,6 +135,7 @@ function printReport(
     'served',
     `${formatBytes(own.bytesServed)}, of which ${formatBytes(own.bytesSaved)} did not come from upstream`,
   );
+  if (own.ahead.bytes > 0) line('ahead', aheadOf(own.ahead));
   if (own.evictedFiles > 0) line('evicted', formatCount(own.evictedFiles, 'file'));
   if (servers.length === 0) line('servers', 'none is running on this folder');
   for (const { pid, origin, statistics } of servers) {
@@ -129,6 +144,14 @@ function printReport(
     else line('server', `${server}: ${statistics.mode} since ${timeOf(statistics.modeSince)}`);
     for (const upstream of statistics?.upstreams ?? []) line('', healthOf(upstream));
   }
+}
+
+/** What was fetched before it was asked for, and what of it nobody has asked for since. */
+function aheadOf({ pages, metadata, files, bytes, usedBytes }: AheadCounts): string {
+  const fetched = `${formatCount(pages, 'page')}, ${metadata} core metadata, ${formatCount(files, 'file')}`;
+  const wasted = bytes - usedBytes;
+  const percent = ((wasted / bytes) * 100).toFixed(1);
+  return `${fetched} before they were asked for; not asked for since: ${formatBytes(wasted)} (${percent} %)`;
 }
 
 function healthOf(upstream: UpstreamHealth): string {
