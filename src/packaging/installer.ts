@@ -91,19 +91,25 @@ const WINDOWS: Readonly<Record<string, string>> = {
   i686: 'win32',
 };
 
+/** What a machine calls its processor; tags are made of it by the hundred. */
+const CPU = /^\w{1,16}$/;
+
+/** Every version up to it makes tags of its own: numbers that no system has reached are not followed. */
+const VERSION = /^(\d{1,2})(?:\.(\d{1,2}))?(?!\d)/;
+
 /** The platform tag that names the machine. */
 function platformOf({ system, cpu, distro }: Facts): string | undefined {
   const machine = textOf(cpu);
-  if (machine === '') return undefined;
+  if (!CPU.test(machine)) return undefined;
   switch (textOf(system?.name)) {
     case 'Linux': {
-      const [, major, minor] = /^(\d+)\.(\d+)/.exec(textOf(distro?.libc?.version)) ?? [];
-      if (major === undefined) return `linux_${machine}`;
+      const [, major, minor] = VERSION.exec(textOf(distro?.libc?.version)) ?? [];
+      if (major === undefined || minor === undefined) return `linux_${machine}`;
       const library = textOf(distro?.libc?.lib) === 'musl' ? 'musllinux' : 'manylinux';
       return `${library}_${major}_${minor}_${machine}`;
     }
     case 'Darwin': {
-      const [major = '11', minor = '0'] = textOf(distro?.version).split('.');
+      const [, major = '11', minor = '0'] = VERSION.exec(textOf(distro?.version)) ?? [];
       // From macOS 11 on, tags name the first version of each year.
       return `macosx_${major}_${Number(major) >= 11 ? '0' : minor}_${machine}`;
     }
