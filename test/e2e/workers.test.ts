@@ -11,17 +11,9 @@ import { noise } from '../support/fill-stage.ts';
 import { litterAfterSweep } from '../support/litter.ts';
 import { startServer } from '../support/server-process.ts';
 import type { ServerProcess } from '../support/server-process.ts';
+import { PIP_USER_AGENT } from '../support/user-agents.ts';
 import { writeWheel } from '../support/wheel-writer.ts';
 import { setStage } from './stage.ts';
-
-/** pip 26 on a Linux machine. */
-const PIP = `pip/26.0 ${JSON.stringify({
-  cpu: 'x86_64',
-  distro: { libc: { lib: 'glibc', version: '2.36' } },
-  implementation: { name: 'CPython', version: '3.11.2' },
-  python: '3.11.2',
-  system: { name: 'Linux', release: '6.1.0' },
-})}`;
 
 const JSON_PAGE = 'application/vnd.pypi.simple.v1+json';
 
@@ -117,7 +109,7 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
     upstream.fault('*', { delayMs: 25 });
     const server = await serve('--workers', '3');
     const ask = async (path: string): Promise<void> => {
-      const headers = { 'user-agent': PIP, accept: JSON_PAGE, connection: 'close' };
+      const headers = { 'user-agent': PIP_USER_AGENT, accept: JSON_PAGE, connection: 'close' };
       await (await fetch(server.baseUrl + path, { headers })).arrayBuffer();
     };
     const metadataOf = (name: string, version: string): string =>

@@ -26,7 +26,7 @@ class Sometimes extends RegExp {
   }
 }
 
-/** Adds projects with files from 1 kB to 3 MB. */
+/** Adds projects with files from 1 kB to 3 MB; each requires another one, as far as an installer can see. */
 export function addTargets(upstream: FakeUpstream, projects: number, each: number): TargetFile[] {
   const targets: TargetFile[] = [];
   for (let project = 0; project < projects; project++) {
@@ -34,7 +34,9 @@ export function addTargets(upstream: FakeUpstream, projects: number, each: numbe
     const files = Array.from({ length: each }, (_, version) => {
       const sizeBytes = Math.round(1_000 * 3_000 ** Math.random()) & ~3;
       const content = noise(sizeBytes, project * each + version + 1);
-      return { filename: `torture_${project}-${version}-py3-none-any.whl`, content };
+      const required = `torture-${(project * 7 + 3) % projects}`;
+      const metadata = `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\nRequires-Dist: ${required}\n`;
+      return { filename: `torture_${project}-${version}-py3-none-any.whl`, content, metadata };
     });
     upstream.setProject(name, files);
     for (const { filename, content } of files) {
@@ -47,7 +49,7 @@ export function addTargets(upstream: FakeUpstream, projects: number, each: numbe
 
 /**
  * 5 % errors, 8 % cuts of three kinds, up to 11 % flipped bits (small files end before the later ones), 3 %
- * stalls, a tenth slow, a tenth without length.
+ * stalls, a tenth slow, a tenth without length; and all of it far enough away to be asked ahead of installers.
  */
 export function letItRain(upstream: FakeUpstream): void {
   const faults: [share: number, fault: Fault][] = [
@@ -63,6 +65,7 @@ export function letItRain(upstream: FakeUpstream): void {
     [0.01, { stallAfter: 50_000 }],
     [0.02, { delayMs: 1_500 }],
   ];
+  upstream.fault('*', { delayMs: 12 });
   for (const [share, fault] of faults) upstream.fault(new Sometimes('packages', share), fault);
 }
 

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { aheadCounts } from '../../src/repository/ahead/ledger.ts';
+import type { AheadCounts } from '../../src/repository/ahead/ledger.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { Catalog } from '../../src/store/catalog.ts';
 import { layoutOf } from '../../src/store/layout.ts';
@@ -16,6 +18,8 @@ export interface FolderInspection {
   readonly quickCheck: string;
   readonly held: unknown;
   readonly evicted: number;
+  /** What was asked for ahead of clients. */
+  readonly ahead: AheadCounts;
   readonly litter: {
     readonly before: number;
     readonly removed: number;
@@ -63,6 +67,7 @@ export async function inspectFolder(
       quickCheck: catalog.quickCheck(),
       held: catalog.heldCounts(),
       evicted: catalog.counters()['evicted_files'] ?? 0,
+      ahead: aheadCounts(catalog.counters()),
       litter: { before, removed, resumable, left: leftovers(layout) - 2 * resumable },
     };
   } finally {

@@ -169,11 +169,11 @@ async function tortureUs(
   ]);
   // A fifth are stops; what is tormented already is left in peace.
   await torment(servers, (seconds * 1_000 * 0.8) / kills, isOver);
-  const [clients, { verbs, added }] = await working;
+  const [clients, { verbs, added, offered }] = await working;
   await servers.stop();
   const right = new Map([
     ...targets.map(({ filename, sha256 }) => [filename, sha256] as const),
-    ...added,
+    ...offered,
   ]);
   return {
     seconds: Math.round((performance.now() - startedAt) / 1_000),

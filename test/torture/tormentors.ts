@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ask } from '../support/http-client.ts';
+import { PIP_USER_AGENT } from '../support/user-agents.ts';
 import { runCommand } from '../support/run-command.ts';
 import { startServer } from '../support/server-process.ts';
 import type { ServerOptions, ServerProcess } from '../support/server-process.ts';
@@ -7,7 +8,10 @@ import { download } from '../support/download.ts';
 import type { TargetFile } from './bad-weather.ts';
 import type { Verdict } from './verdict.ts';
 
-/** One after the other, until `isOver`: a quarter ranges, a tenth slow, a tenth quitting. */
+/** They look like pip, so that upstreams are asked ahead of them. */
+const headers = { 'user-agent': PIP_USER_AGENT };
+
+/** One after the other, until `isOver`: a quarter ranges, a tenth slow, a tenth quitting, a tenth pages and core metadata. */
 export async function runClient(
   origin: () => string,
   targets: readonly TargetFile[],
@@ -31,14 +35,21 @@ async function askOnce(url: string, target: TargetFile, verdict: Verdict): Promi
   if (dice < 0.25) {
     const start = Math.floor(Math.random() * length);
     const last = Math.min(length - 1, start + Math.floor(Math.random() * length));
-    const headers = { range: `bytes=${start}-${last}` };
-    const answer = await download(url, { headers, onBody });
+    const range = `bytes=${start}-${last}`;
+    const answer = await download(url, { headers: { ...headers, range }, onBody });
     verdict.file(target, url, answer, { start, last }, body);
   } else if (dice < 0.35) {
-    verdict.quitter(url, await download(url, { quitAfterBytes: length / 3 }));
+    verdict.quitter(url, await download(url, { headers, quitAfterBytes: length / 3 }));
   } else if (dice < 0.45) {
-    verdict.slowFile(target, url, await download(url, { bytesPerSecond: 1_000_000 }));
-  } else verdict.file(target, url, await download(url, { onBody }), null, body);
+    verdict.slowFile(target, url, await download(url, { headers, bytesPerSecond: 1_000_000 }));
+  } else if (dice < 0.55) {
+    const page = new URL(`/simple/${target.project}/`, url).href;
+    const accept = 'application/vnd.pypi.simple.v1+json';
+    const answer = await download(page, { headers: { ...headers, accept }, onBody });
+    verdict.page(target.project, page, answer, body.toString());
+    const metadata = `${url}.metadata`;
+    verdict.plain(metadata, await download(metadata, { headers }));
+  } else verdict.file(target, url, await download(url, { headers, onBody }), null, body);
 }
 
 /** On a machine that has much else to do. */

@@ -39,6 +39,8 @@ export interface VerbReport {
   readonly verbs: Record<string, VerbCounts>;
   /** Files whose `add` ended with 0: none of them may be missing at the end. Filename to sha256. */
   readonly added: Map<string, string>;
+  /** All files that were given to `add`, also when it was killed: each may be there. */
+  readonly offered: Map<string, string>;
 }
 
 const KEPT_WORDS = 5;
@@ -52,6 +54,7 @@ const anyOf = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * 
 export async function runVerbs(settings: VerbSettings, isOver: () => boolean): Promise<VerbReport> {
   const verbs: Record<string, VerbCounts> = {};
   const added = new Map<string, string>();
+  const offered = new Map<string, string>();
   for (let round = 0; !isOver(); round++) {
     const project = anyOf(settings.projects);
     const wheel = writeWheel({ name: 'private', version: `1.${round}`, paddingBytes: 20_000 });
@@ -62,7 +65,10 @@ export async function runVerbs(settings: VerbSettings, isOver: () => boolean): P
       ['refresh', '--index-url', settings.indexUrl, project],
       ['add', join(settings.workDir, wheel.filename)],
     ]) as [string, ...string[]];
-    if (verb === 'add') writeFileSync(args[0]!, wheel.content);
+    if (verb === 'add') {
+      writeFileSync(args[0]!, wheel.content);
+      offered.set(wheel.filename, wheel.sha256);
+    }
     const count = (verbs[verb] ??= { runs: 0, killed: 0, statuses: {}, words: [], crashes: [] });
     const isKilled = Math.random() < settings.killed;
     const { code, stdout, stderr } = await runCommand(
@@ -84,5 +90,5 @@ export async function runVerbs(settings: VerbSettings, isOver: () => boolean): P
     }
     await pause(settings.everyMs);
   }
-  return { verbs, added };
+  return { verbs, added, offered };
 }

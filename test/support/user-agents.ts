@@ -1,0 +1,8 @@
+/** How pip 26 names itself on a Debian machine with Python 3.11. */
+export const PIP_USER_AGENT: string = `pip/26.0 ${JSON.stringify({
+  cpu: 'x86_64',
+  distro: { libc: { lib: 'glibc', version: '2.36' } },
+  implementation: { name: 'CPython', version: '3.11.2' },
+  python: '3.11.2',
+  system: { name: 'Linux', release: '6.1.0' },
+})}`;
