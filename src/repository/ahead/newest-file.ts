@@ -29,7 +29,7 @@ export function* newestFile(
     if (index > 0 && index % FILES_IN_STEP === 0) yield;
     if (file.yanked !== false || !file.filename.endsWith('.whl')) continue;
     const parsed = parseFilename(file.filename, name);
-    if (parsed?.tags === undefined) continue;
+    if (parsed?.tags === undefined || parsed.project !== name) continue;
     const { version, tags } = parsed;
     // Looked at first, as it costs least: most files are older than the best so far.
     const age = best === undefined ? 1 : compareVersions(version, best.version);
