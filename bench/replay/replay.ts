@@ -18,7 +18,8 @@ const PAGE_CACHING = 'max-age=7200, public';
 
 const projects = new Map<string, ReplayProject>();
 const files = new Map<string, Buffer | BigWheel>();
-const greeted = new WeakSet<Socket>();
+/** When each connection was accepted, by `performance.now()`. */
+const acceptedAt = new WeakMap<Socket, number>();
 let weather: Weather = QUIET;
 let counts = new Map<string, number>();
 let bytesSent = 0;
@@ -38,9 +39,8 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const path = (request.url ?? '/').replace(/\?.*$/s, '');
   counts.set(path, (counts.get(path) ?? 0) + (request.method === 'GET' ? 1 : 0));
   response.on('error', () => {});
-  const isFirst = !greeted.has(request.socket);
-  greeted.add(request.socket);
-  const waitMs = weather.latencyMs + (isFirst ? weather.handshakeMs : 0);
+  const readyAt = (acceptedAt.get(request.socket) ?? 0) + weather.handshakeMs;
+  const waitMs = weather.latencyMs + Math.max(0, readyAt - performance.now());
   if (waitMs > 0) await pause(waitMs);
   if (strikes(path)) {
     if (weather.fault?.kind === 'status') return end(response, 503, {}, Buffer.from('fault'));
@@ -203,4 +203,5 @@ export type ReplayQuestions = typeof questions;
 const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
   void handle(request, response);
 });
+server.on('connection', (socket) => acceptedAt.set(socket, performance.now()));
 answerQuestions(questions);

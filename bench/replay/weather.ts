@@ -2,7 +2,7 @@
 export interface Weather {
   /** Before each answer. */
   readonly latencyMs: number;
-  /** Before the first answer of each connection, on top: what TCP and TLS handshakes would cost. */
+  /** No request of a connection counts as asked before it is so old: what TCP and TLS handshakes would take. */
   readonly handshakeMs: number;
   /** Rate of each file's body; `null` for as fast as it goes. */
   readonly bytesPerSecond: number | null;

@@ -86,6 +86,11 @@ export class CachedRepository implements Repository {
     return await this.#refresher.newestRequires(project);
   }
 
+  /** Opens connections to the upstream's hosts, for requests that are about to come. */
+  warm(connections: number): void {
+    this.#upstream.warm(connections);
+  }
+
   /** Whether the upstream may be asked for the project at all. */
   serves(project: ProjectName): boolean {
     return this.#upstream.serves(project);

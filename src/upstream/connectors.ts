@@ -121,8 +121,8 @@ function openTunnel(
   });
 }
 
-/** How to reach a proxy itself. */
-function optionsFor(url: URL): buildConnector.Options {
+/** How to reach a host itself. */
+export function optionsFor(url: URL): buildConnector.Options {
   return {
     hostname: url.hostname.replace(/^\[|\]$/g, ''),
     host: url.host,

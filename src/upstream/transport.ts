@@ -69,6 +69,11 @@ export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>;
   /** Connects to the host of `url`, through its proxy if it has one, and hangs up. Throws as `request`. */
   probe(url: URL): Promise<void>;
+  /**
+   * Opens connections to the host of `url` until so many stand ready for the requests to come, unless they go
+   * through a proxy. Says nothing of how that went.
+   */
+  warm(url: URL, connections: number): Promise<void>;
   /** Number of TCP connections begun so far, those to proxies included. */
   readonly connectionsOpened: number;
   /** The limit that holds for requests without one of their own. */

@@ -2,7 +2,13 @@ import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { redact } from '../core/redact.ts';
 import type { ResponseHeaders } from './cache-headers.ts';
-import { asCallback, directConnector, tryToConnect, tunnelConnector } from './connectors.ts';
+import {
+  asCallback,
+  directConnector,
+  optionsFor,
+  tryToConnect,
+  tunnelConnector,
+} from './connectors.ts';
 import type { Connector, ConnectorOptions } from './connectors.ts';
 import type { Proxies, Proxy } from './proxies.ts';
 import type {
@@ -13,6 +19,7 @@ import type {
   TransportResponse,
 } from './transport.ts';
 import { transportFailure } from './transport-failures.ts';
+import { WarmSockets } from './warm-sockets.ts';
 
 /** A rest longer than this costs more to read than a new connection. */
 const LONGEST_DISCARDED_BODY = 65_536;
@@ -67,12 +74,13 @@ function responseOf(data: Dispatcher.ResponseData, request: TransportRequest): T
 }
 
 /** A transport over undici. */
-export class UndiciTransport implements Pick<Transport, 'request' | 'probe' | 'close'> {
+export class UndiciTransport implements Pick<Transport, 'request' | 'probe' | 'warm' | 'close'> {
   readonly #headersTimeoutMs: number;
   readonly #options: TransportOptions;
   readonly #connectorOptions: ConnectorOptions;
   readonly #direct: Connector;
   readonly #directAgent: Agent;
+  readonly #warm: WarmSockets;
   readonly #tunnels = new Map<string, { readonly agent: Agent; readonly connect: Connector }>();
   readonly #proxies: Proxies;
 
@@ -87,7 +95,8 @@ export class UndiciTransport implements Pick<Transport, 'request' | 'probe' | 'c
       onConnect: rules.onConnect,
     };
     this.#direct = directConnector(this.#connectorOptions);
-    this.#directAgent = this.#agent(this.#direct);
+    this.#warm = new WarmSockets(this.#direct);
+    this.#directAgent = this.#agent(this.#warm.connect);
   }
 
   async request(request: TransportRequest): Promise<TransportResponse> {
@@ -130,7 +139,12 @@ export class UndiciTransport implements Pick<Transport, 'request' | 'probe' | 'c
     }
   }
 
+  async warm(url: URL, connections: number): Promise<void> {
+    if (this.#proxies.proxyFor(url) === undefined) this.#warm.open(optionsFor(url), connections);
+  }
+
   async close(): Promise<void> {
+    this.#warm.close();
     const agents = [this.#directAgent, ...[...this.#tunnels.values()].map(({ agent }) => agent)];
     await Promise.all(agents.map((agent) => agent.destroy()));
   }

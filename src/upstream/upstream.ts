@@ -139,10 +139,15 @@ export interface Upstream {
   headFile(url: string, signal?: AbortSignal): Promise<FileFacts>;
   /** A small document in memory, such as legacy JSON, provenance or core metadata. */
   fetchSmall(url: string, options: FetchSmallOptions): Promise<SmallAnswer>;
+  /** Opens so many connections to each of its hosts, for requests that are about to come. Returns at once. */
+  warm(connections: number): void;
   stats(): UpstreamStats;
   /** Stops what goes on by itself. */
   close(): void;
 }
+
+/** Hosts of files to which connections are opened before they are needed. */
+const MOST_FILE_ORIGINS = 4;
 
 type Counters = { -readonly [Key in keyof UpstreamStats]: UpstreamStats[Key] };
 
@@ -169,6 +174,8 @@ class HttpUpstream implements Upstream {
   readonly #indexUrl: URL;
   readonly #isOfficialForbidden: boolean;
   readonly #fileHosts: FileHosts;
+  /** Where its files are: allowed by name, or asked for before. */
+  readonly #fileOrigins: Set<string>;
   readonly #indexBreaker: ConnectBreaker;
   readonly #breakers = new Map<string, ConnectBreaker>();
   readonly #pages: PageClient;
@@ -202,6 +209,11 @@ class HttpUpstream implements Upstream {
     this.serves = projectFilter(options.projects);
     this.#isOfficialForbidden = options.officialIndex === 'forbidden';
     this.#fileHosts = createFileHosts({ indexUrl: url, fileHosts: options.fileHosts ?? [] });
+    this.#fileOrigins = new Set(
+      (options.fileHosts ?? [])
+        .filter((host) => !host.includes('*'))
+        .map((host) => `${url.protocol}//${host}`),
+    );
     this.#indexBreaker = this.#breakerFor(url);
     this.reachability = this.#indexBreaker;
     this.#indexBreaker.onSwitch((state) => this.#logSwitch(state));
@@ -274,7 +286,7 @@ class HttpUpstream implements Upstream {
 
   openFile(url: string, options: OpenFileOptions = {}): Promise<FileAnswer> {
     this.#counters.fileFetches++;
-    return this.#noting(async () => this.#files.open(this.#parsed(url), options));
+    return this.#noting(async () => this.#files.open(this.#noted(this.#parsed(url)), options));
   }
 
   headFile(url: string, signal?: AbortSignal): Promise<FileFacts> {
@@ -284,6 +296,14 @@ class HttpUpstream implements Upstream {
   fetchSmall(url: string, options: FetchSmallOptions): Promise<SmallAnswer> {
     this.#counters.smallFetches++;
     return this.#noting(async () => this.#files.small(this.#parsed(url), options));
+  }
+
+  warm(connections: number): void {
+    if (this.#indexBreaker.state === 'cut-off') return;
+    for (const origin of new Set([this.#indexUrl.origin, ...this.#fileOrigins])) {
+      const url = new URL(origin);
+      if (this.mayFetch(url.href)) this.#transport.warm(url, connections).catch(() => {});
+    }
   }
 
   stats(): UpstreamStats {
@@ -297,6 +317,12 @@ class HttpUpstream implements Upstream {
   #parsed(url: string): URL {
     if (URL.canParse(url)) return new URL(url);
     throw new InvalidUpstreamAnswerError(`${JSON.stringify(url.slice(0, 200))} is no URL.`);
+  }
+
+  #noted(url: URL): URL {
+    if (this.#fileOrigins.size < MOST_FILE_ORIGINS && this.#fileHosts.allows(url))
+      this.#fileOrigins.add(url.origin);
+    return url;
   }
 
   #isForbidden(url: URL): boolean {

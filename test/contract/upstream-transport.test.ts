@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import {
@@ -115,6 +116,53 @@ describe('the connections', () => {
     expect(fake.connections).toBe(3);
   });
 
+  it('can be opened before there is anything to ask, and are taken then', async () => {
+    const fake = closing(await startFakeUpstream({ projects }));
+    const { upstream, transport } = ask(fake.indexUrl);
+    upstream.warm(3);
+    await expect.poll(() => fake.connections).toBe(3);
+    upstream.warm(3);
+    await Promise.all([1, 2, 3].map(() => upstream.fetchPage(demo, null)));
+    await pause(50);
+    expect([fake.connections, transport.connectionsOpened]).toEqual([3, 3]);
+  });
+
+  it('to the hosts of files are opened as well, once those are known', async () => {
+    const [fake, files] = [
+      closing(await startFakeUpstream()),
+      closing(await startFakeUpstream({ projects })),
+    ];
+    const { upstream } = ask(fake.indexUrl, {}, { fileHosts: [`127.0.0.1:${files.port}`] });
+    upstream.warm(2);
+    await expect.poll(() => [fake.connections, files.connections]).toEqual([2, 2]);
+    (await upstream.openFile(files.fileUrl(FILENAME))).cancel();
+    expect(files.connections).toBe(2);
+  });
+
+  it('that the server has closed meanwhile are not taken', async () => {
+    const fake = closing(await startFakeUpstream({ projects }));
+    const { upstream } = ask(fake.indexUrl);
+    upstream.warm(2);
+    await expect.poll(() => fake.connections).toBe(2);
+    await fake.down();
+    await fake.up();
+    await pause(50);
+    expect((await upstream.fetchPage(demo, null)).kind).toBe('page');
+  });
+
+  it('that nobody has asked for are no failure, and none are opened offline', async () => {
+    const fake = closing(await startFakeUpstream({ projects }));
+    const { port } = fake;
+    const there = ask(fake.indexUrl, { offline: true }).upstream;
+    there.warm(2);
+    await fake.down();
+    const gone = ask(`http://127.0.0.1:${port}/simple/`).upstream;
+    gone.warm(2);
+    await pause(100);
+    expect(fake.connections).toBe(0);
+    expect([gone.reachability.state, gone.stats().failures]).toEqual(['up', 0]);
+  });
+
   it('are none at all when offline by choice', async () => {
     const fake = closing(await startFakeUpstream({ projects }));
     const { upstream, transport } = ask(fake.indexUrl, { offline: true });
@@ -195,6 +243,9 @@ describe('a proxy', () => {
     expect((await upstream.fetchPage(demo, null)).kind).toBe('page');
     const file = await upstream.openFile(fake.fileUrl(FILENAME));
     for await (const piece of file.body) expect(Buffer.from(piece).toString()).toBe('bytes');
+    upstream.warm(3);
+    await pause(50);
+    expect(fake.connections).toBeLessThanOrEqual(2);
     expect(proxy.forwarded).toEqual([`${fake.indexUrl}demo/`, fake.fileUrl(FILENAME)]);
     expect(proxy.tunnels).toEqual([]);
   });

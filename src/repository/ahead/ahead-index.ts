@@ -60,6 +60,12 @@ export class AheadIndex {
     return this.#caches.some((cache) => cache.serves(project) && this.isFar(cache.name));
   }
 
+  /** Opens connections to the first upstream that will be asked for the project. */
+  warm(project: ProjectName, connections: number): void {
+    const cache = this.#caches.find((each) => each.serves(project) && this.isFar(each.name));
+    cache?.warm(connections);
+  }
+
   /** Whether the project's page is stored and needs no confirmation. */
   isFresh(project: ProjectName, upstream: string): boolean {
     const cache = this.#caches.find(({ name }) => name === upstream);

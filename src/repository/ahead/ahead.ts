@@ -46,6 +46,10 @@ export interface AheadOptions {
 /** Clients remembered at a time. */
 const MOST_SESSIONS = 500;
 
+/** Connections that a run of an installer begins with: when it is known how much it will want, and when not. */
+const CONNECTIONS_FOR_MANY = 12;
+const CONNECTIONS_FOR_FEW = 4;
+
 const METADATA_SUFFIX = '.metadata';
 
 /**
@@ -118,6 +122,10 @@ export class Ahead {
     if (!this.#index.isAnyFar(name)) return;
     const project = session.follow(name);
     if (project === undefined) return;
+    if (session.isAtStart) {
+      const isKnown = this.#learned.find(name) !== undefined;
+      this.#index.warm(name, isKnown ? CONNECTIONS_FOR_MANY : CONNECTIONS_FOR_FEW);
+    }
     project.isAsked = true;
     this.#lanes.promote(session.lane(pageKey(name)));
     this.#wantPage(session, project, null, 'wanted');

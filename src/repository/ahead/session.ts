@@ -103,6 +103,11 @@ export class Session {
     return project;
   }
 
+  /** Whether this run has come to one project only. */
+  get isAtStart(): boolean {
+    return this.#projects.size === 1;
+  }
+
   /** The first of these projects that this run has come to. */
   find(names: readonly ProjectName[]): FollowedProject | undefined {
     for (const name of names) {
