@@ -28,10 +28,6 @@ export class AheadIndex {
   readonly #repository: Pick<Repository, 'file'>;
   readonly #catalog: Catalog;
   readonly #far = new Map<string, boolean>();
-  readonly #context: RequestContext = {
-    networkMode: 'normal',
-    signal: new AbortController().signal,
-  };
 
   /** @param caches in the order in which they are asked */
   constructor(
@@ -84,7 +80,7 @@ export class AheadIndex {
     for (const cache of this.#caches) {
       if (cache.serves(project)) {
         try {
-          const snapshot = await cache.projectDetail(project, this.#context);
+          const snapshot = await cache.projectDetail(project, unhurried());
           const served = await snapshot.load();
           const { sizeBytes } = cache.storedPage(project) ?? { sizeBytes: 0 };
           const isFetched = snapshot.freshness.status === 'fetched';
@@ -117,14 +113,15 @@ export class AheadIndex {
 
   /** What the core metadata of the wheel at a mirror path says. @throws as Repository.file */
   metadata(path: string): Promise<ReadMetadata> {
-    return readCoreMetadata(this.#repository, path, this.#context);
+    return readCoreMetadata(this.#repository, path, unhurried());
   }
 
   /** Length of the file in bytes when it is not held yet; `null` when it is, or nobody knows. */
   async missingBytes(path: string): Promise<number | null> {
-    const source = await this.#repository.file(path, this.#context);
+    const context = unhurried();
+    const source = await this.#repository.file(path, context);
     try {
-      return source.origin === 'hit' ? null : await source.learnSize(this.#context.signal);
+      return source.origin === 'hit' ? null : await source.learnSize(context.signal);
     } finally {
       await source.close();
     }
@@ -132,9 +129,10 @@ export class AheadIndex {
 
   /** Fetches the file; resolves when it is stored. */
   async fetch(path: string): Promise<void> {
-    const source = await this.#repository.file(path, this.#context);
+    const context = unhurried();
+    const source = await this.#repository.file(path, context);
     if (source.origin === 'hit') return await source.close();
-    const { body } = await source.open(null, { signal: this.#context.signal });
+    const { body } = await source.open(null, { signal: context.signal });
     for await (const piece of body) void piece;
   }
 
@@ -142,4 +140,9 @@ export class AheadIndex {
   heldBytes(path: string): number | undefined {
     return this.#catalog.findFile(upstreamOfPath(path) ?? '', path)?.sizeBytes;
   }
+}
+
+/** Nobody waits, so nobody leaves. Each has a signal of its own: hundreds would listen to a common one. */
+function unhurried(): RequestContext {
+  return { networkMode: 'normal', signal: new AbortController().signal };
 }

@@ -138,10 +138,13 @@ export class Ahead {
     const wheel = isMetadata ? path.slice(0, -METADATA_SUFFIX.length) : path;
     if (!wheel.endsWith('.whl')) return;
     const filename = wheel.slice(wheel.lastIndexOf('/') + 1);
-    const project = session.find(candidateProjects(filename));
-    // Whoever installs from a lock file asks for files alone and has decided everything.
+    const names = candidateProjects(filename);
+    // Whoever installs from a lock file asks for files alone and has decided everything. Who asks for core
+    // metadata has not; the page may have come out of memory, without a word of it here.
+    const [name] = isMetadata ? names : [];
+    const project = session.find(names) ?? (name && session.follow(name));
     if (project === undefined) return;
-    project.upstream ??= upstreamOfPath(wheel) ?? null;
+    project.upstream = upstreamOfPath(wheel) ?? null;
     if (project.upstream === null || !this.#index.isFar(project.upstream)) return;
     this.#judged(project, session.took(project, wheel));
     this.#lanes.promote(session.lane(metadataKey(wheel)));

@@ -73,11 +73,12 @@ describe('lanes', () => {
     works.add('b', 'wanted');
     works.add('b', 'wanted', 'b while it waits');
     works.add('b', 'guessed', 'b guessed while it waits');
+    works.add('c', 'guessed');
+    works.add('c', 'guessed', 'c while it waits');
     await works.end('a');
     works.add('a', 'wanted', 'a again');
-    await works.end('b');
-    await works.end('a again');
-    expect(works.begun).toEqual(['a', 'b', 'a again']);
+    for (const name of ['b', 'a again', 'c']) await works.end(name);
+    expect(works.begun).toEqual(['a', 'b', 'a again', 'c']);
   });
 
   it('take what was guessed and is wanted now out of the guesses', async () => {

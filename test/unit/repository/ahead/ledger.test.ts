@@ -50,6 +50,9 @@ describe('the account of what is fetched ahead', () => {
     expect([ledger.asked(WHEEL), ledger.asked(WHEEL)]).toEqual([300, 0]);
     expect(counts().usedBytes).toBe(300);
     expect(leftBytes(session)).toBe(1_000);
+    // Evicted and fetched again.
+    ledger.begin(WHEEL, 'file', session, 300)(300);
+    expect(counts()).toMatchObject({ files: 2, bytes: 600 });
   });
 
   it('counts as used what is asked for while it is under way, once it is there', () => {
