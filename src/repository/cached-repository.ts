@@ -61,6 +61,11 @@ export class CachedRepository implements Repository {
     return await this.#files.file(path, context);
   }
 
+  /** Of the upstream's index. */
+  get url(): string {
+    return this.#upstream.url;
+  }
+
   /** Milliseconds to the head of the upstream's answers, `null` before the first; Infinity while it may not be asked. */
   get roundTripMs(): number | null {
     const mayAsk = this.#pages.mayAsk({

@@ -4,8 +4,8 @@ import type { Database } from './database.ts';
 
 /** What was learned of a project the last time that an installer asked for its core metadata. */
 export interface LearnedProject {
-  /** Whose page it was on. */
-  readonly upstream: string;
+  /** Whose page it was on: a name that no other index will have. */
+  readonly index: string;
   readonly version: string;
   /** `Requires-Dist`, as written. */
   readonly requires: readonly string[];
@@ -32,8 +32,8 @@ export class DependencyTable {
 
   /** What is known of a project. */
   find(project: ProjectName): LearnedProject | undefined {
-    const row = this.#db.get<{ upstream: string; version: string; requires: string }>(
-      'SELECT upstream, version, requires FROM dependencies WHERE project = ?',
+    const row = this.#db.get<{ index: string; version: string; requires: string }>(
+      'SELECT upstream AS "index", version, requires FROM dependencies WHERE project = ?',
       [project],
     );
     return row && { ...row, requires: JSON.parse(row.requires) as string[] };
@@ -50,14 +50,14 @@ export class DependencyTable {
     if (requires.length > LONGEST_REQUIRES) return;
     const known = this.find(project);
     const isSame =
-      known?.upstream === learned.upstream &&
+      known?.index === learned.index &&
       known.version === learned.version &&
       JSON.stringify(known.requires) === requires;
     if (isSame) return;
     await this.#db.write(() =>
       this.#db.run('INSERT OR REPLACE INTO dependencies VALUES (?, ?, ?, ?, ?)', [
         project,
-        learned.upstream,
+        learned.index,
         learned.version,
         requires,
         this.#clock.now(),

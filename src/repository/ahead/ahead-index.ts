@@ -51,6 +51,17 @@ export class AheadIndex {
     return isFar;
   }
 
+  /** What an upstream is remembered by: another one of its name must not hear what it is known to need. */
+  identityOf(upstream: string | undefined): string | undefined {
+    const cache = this.#caches.find(({ name }) => name === upstream);
+    return cache && `${cache.name} ${cache.url}`;
+  }
+
+  /** The name of the upstream that is remembered so, if it is still there. */
+  nameOf(identity: string): string | undefined {
+    return this.#caches.find(({ name }) => this.identityOf(name) === identity)?.name;
+  }
+
   /** Whether any upstream that may be asked for the project is far. */
   isAnyFar(project: ProjectName): boolean {
     return this.#caches.some((cache) => cache.serves(project) && this.isFar(cache.name));

@@ -123,10 +123,13 @@ export class Ahead {
     const project = session.follow(name);
     if (project === undefined) return;
     if (session.isAtStart) {
-      const isKnown = this.#learned.find(name) !== undefined;
+      const isKnown = this.#known(name) !== undefined;
       this.#index.warm(name, isKnown ? CONNECTIONS_FOR_MANY : CONNECTIONS_FOR_FEW);
     }
     project.isAsked = true;
+    // Not found in the indexes up to one; who asks by name asks all.
+    if (project.isMissed) project.isStarted = false;
+    project.isMissed = false;
     this.#lanes.promote(session.lane(pageKey(name)));
     this.#wantPage(session, project, null, 'wanted');
   }
@@ -171,7 +174,7 @@ export class Ahead {
     if (last !== null && !this.#index.isFar(last)) return;
     project.isStarted = true;
     const { name } = project;
-    const learned = this.#learned.find(name);
+    const learned = this.#known(name);
     if (learned !== undefined) {
       const work = (): Promise<void> => this.#followLearned(session, project, learned.upstream);
       this.#lanes.run(session.lane(`learned ${name}`), 'wanted', work);
@@ -210,8 +213,14 @@ export class Ahead {
       : this.#ledger.begin(pageKey(project.name), 'page', session, 0);
     let fetchedBytes = 0;
     try {
-      const page = await this.#index.page(project.name, last);
-      if (page === undefined) return;
+      const page =
+        (await this.#index.page(project.name, last)) ??
+        // A client may have asked for it meanwhile, and so all indexes.
+        (project.isAsked ? await this.#index.page(project.name, null) : undefined);
+      if (page === undefined) {
+        project.isMissed = true;
+        return;
+      }
       if (page.isFetched) fetchedBytes = page.sizeBytes;
       if (end === null) session.asked(page.sizeBytes);
       project.upstream = page.upstream;
@@ -245,9 +254,9 @@ export class Ahead {
         const { facts, fetchedBytes } = await this.#index.metadata(wheel);
         bytes = fetchedBytes;
         project.requires.set(wheel, facts.requiresDist);
-        const { upstream } = project;
-        if (upstream !== null) {
-          const learned = { upstream, version: facts.version, requires: facts.requiresDist };
+        const index = this.#index.identityOf(upstreamOfPath(wheel));
+        if (index !== undefined) {
+          const learned = { index, version: facts.version, requires: facts.requiresDist };
           await this.#learned.learn(project.name, learned);
         }
         this.#wantRequired(session, project, facts.requiresDist, urgency);
@@ -294,9 +303,16 @@ export class Ahead {
     }
   }
 
+  /** What was learned of the project, if it was of an index that is still the same one. */
+  #known(project: ProjectName): { upstream: string; requires: readonly string[] } | undefined {
+    const learned = this.#learned.find(project);
+    const upstream = learned && this.#index.nameOf(learned.index);
+    return upstream === undefined ? undefined : { upstream, requires: learned?.requires ?? [] };
+  }
+
   /** Goes through all that a project came to need before, a step at a time, and wants its pages. */
   async #followLearned(session: Session, project: FollowedProject, last: string): Promise<void> {
-    const learned = this.#learned.find(project.name);
+    const learned = this.#known(project.name);
     if (learned === undefined) return;
     await setImmediate();
     for (const { name, extras } of requiredHere(session, project, learned.requires)) {

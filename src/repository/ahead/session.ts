@@ -28,6 +28,8 @@ export interface FollowedProject {
   isAsked: boolean;
   /** Its page is being fetched ahead, or was. */
   isStarted: boolean;
+  /** None of the indexes that were asked has it. */
+  isMissed: boolean;
   /** Whose page it is on; `null` while nobody knows. */
   upstream: string | null;
   /** Specifiers of those that require it. */
@@ -92,6 +94,7 @@ export class Session {
       name,
       isAsked: false,
       isStarted: false,
+      isMissed: false,
       upstream: null,
       specifiers: new Set(),
       extras: new Set(),

@@ -10,7 +10,7 @@ import { makeTempFolder } from '../../support/temp-folder.ts';
 
 const DEMO = 'demo' as ProjectName;
 const LEARNED: LearnedProject = {
-  upstream: 'pypi',
+  index: 'pypi https://index.example/simple/',
   version: '1.0',
   requires: ['base>=2', 'other; sys_platform == "win32"'],
 };
@@ -60,7 +60,7 @@ describe('the dependency table', () => {
   it.each([
     ['another version', { ...LEARNED, version: '2.0' }],
     ['other requirements', { ...LEARNED, requires: ['base>=3'] }],
-    ['another index', { ...LEARNED, upstream: 'second' }],
+    ['another index', { ...LEARNED, index: 'pypi https://other.example/simple/' }],
   ])('takes %s in place of what it knew', async (_what, later) => {
     const { table, clock, writtenAt } = await setStage();
     await table.learn(DEMO, LEARNED);
