@@ -1,5 +1,5 @@
 /**
- * Compiles src to dist. The new folder is made beside the old one and takes its place at the end, so
+ * Checks src and bundles it to dist. The new folder is made beside the old one and takes its place at the end, so
  * that a failed build changes nothing and a server that runs meanwhile never sees half of one.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,6 +17,7 @@ import {
 import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { bundle } from './bundle.mjs';
 
 const STAMP = 'build-stamp';
 
@@ -27,12 +28,13 @@ export function isBuilt(root) {
 }
 
 /** Builds the project at `root`; the exit status of the compiler. */
-export function build(root) {
+export async function build(root) {
   const digest = sourceDigest(root);
   const next = join(root, `dist.${process.pid}`);
   try {
     const status = compile(root, next);
     if (status !== 0) return status;
+    if (!(await bundle(root, next))) return 1;
     cpSync(join(root, 'src'), next, { recursive: true, filter: isNoSource });
     writeFileSync(join(next, STAMP), digest);
     replaceFolder(join(root, 'dist'), next);
@@ -47,13 +49,13 @@ function compile(root, outDir) {
   // The compiler's words go to standard error: standard output belongs to what runs after the build.
   const { status } = spawnSync(
     process.execPath,
-    [compiler, '-p', 'tsconfig.build.json', '--outDir', outDir],
+    [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', outDir],
     { cwd: root, stdio: ['ignore', 2, 2] },
   );
   return status === null ? 1 : status;
 }
 
-/** Folders, and the files that the compiler does not carry over. */
+/** Folders, and the files that are no sources. */
 function isNoSource(path) {
   return statSync(path).isDirectory() || !path.endsWith('.ts');
 }
@@ -68,7 +70,14 @@ function replaceFolder(folder, next) {
 /** By content, not by time: a checkout of another branch and back changes every time. */
 function sourceDigest(root) {
   const hash = createHash('sha256');
-  const files = ['tsconfig.json', 'tsconfig.build.json', ...filesBelow(join(root, 'src'))];
+  const files = [
+    'tsconfig.json',
+    'tsconfig.build.json',
+    // Libraries are in the bundle.
+    'package-lock.json',
+    ...filesBelow(join(root, 'src')),
+    ...filesBelow(join(root, 'scripts')),
+  ];
   for (const file of files) {
     const path = resolve(root, file);
     hash
@@ -89,5 +98,5 @@ function filesBelow(folder) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = build(fileURLToPath(new URL('..', import.meta.url)));
+  process.exitCode = await build(fileURLToPath(new URL('..', import.meta.url)));
 }

@@ -15,7 +15,7 @@ import { bindingProblem, compilerAdvice, missingTools } from './toolchain.mjs';
 const OLDEST_NODE = [20, 19];
 
 /** Runs the checks for the project at `root`; the exit status. */
-function makeReady(root, wantsBuild) {
+async function makeReady(root, wantsBuild) {
   const command = `npm ${process.env.npm_lifecycle_event || 'start'}`;
   if (!isNodeNewEnough(process.versions.node)) {
     return fail([
@@ -26,7 +26,7 @@ function makeReady(root, wantsBuild) {
   const status = installDependencies(root, command);
   if (status !== 0 || !wantsBuild || isBuilt(root)) return status;
   say('building (once for each change of src)');
-  return build(root) === 0 ? 0 : fail(['The build failed; see the messages above.']);
+  return (await build(root)) === 0 ? 0 : fail(['The build failed; see the messages above.']);
 }
 
 function isNodeNewEnough(version) {
@@ -112,7 +112,7 @@ function fail(lines) {
   return 1;
 }
 
-process.exitCode = makeReady(
+process.exitCode = await makeReady(
   fileURLToPath(new URL('..', import.meta.url)),
   process.argv.includes('--build'),
 );

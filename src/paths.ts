@@ -10,10 +10,15 @@ export interface PackageFacts {
 
 /**
  * The absolute folder of the diskimage-builder elements, to be put into `ELEMENTS_PATH`. This module
- * lies one folder below the package's root both as source and built, so one relative path does.
+ * lies one folder below the package's root both as source and bundled, so one relative path does.
  */
 export function elementsPath(): string {
   return fileURLToPath(new URL('../elements', import.meta.url));
+}
+
+/** The absolute path of the program. */
+export function programPath(): string {
+  return fileURLToPath(new URL('../bin/wheelcellar.js', import.meta.url));
 }
 
 /** Name and version of the installed package. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { Argument } from 'commander';
+import { programPath } from '../paths.ts';
 import { installService, uninstallService } from '../service/install.ts';
 import type { ServiceHost, ServiceReport } from '../service/install.ts';
 import { programRunner } from '../service/run-program.ts';
@@ -24,7 +24,7 @@ export const verb: Verb = {
     const report = isInstall
       ? await installService(host, {
           nodePath: process.execPath,
-          binPath: fileURLToPath(new URL('../../bin/wheelcellar.js', import.meta.url)),
+          binPath: programPath(),
           flags: serveFlags(context),
         })
       : await uninstallService(host);

@@ -33,14 +33,18 @@ describe('scripts/ready.mjs', () => {
     await write('package-lock.json', lock);
     await write('node_modules/.package-lock.json', lock);
     await write('node_modules/better-sqlite3/index.js', 'module.exports = class { close() {} };');
-    await symlink(
-      join(ROOT, 'node_modules/typescript'),
-      join(folder.path, 'node_modules/typescript'),
-    );
+    for (const tool of ['typescript', 'esbuild', '@esbuild'])
+      await symlink(join(ROOT, 'node_modules', tool), join(folder.path, 'node_modules', tool));
     await write('tsconfig.json', {});
-    const compilerOptions = { rootDir: 'src', module: 'nodenext', target: 'es2023', types: [] };
+    const compilerOptions = {
+      rootDir: 'src',
+      module: 'nodenext',
+      target: 'es2023',
+      types: [],
+      declaration: true,
+    };
     await write('tsconfig.build.json', { compilerOptions, include: ['src'] });
-    await write('src/one.ts', 'export const one: number = 1;\n');
+    await write('src/index.ts', 'export const one: number = 1;\n');
     await write('src/pages/style.css', 'p {}');
   });
 
@@ -52,7 +56,7 @@ describe('scripts/ready.mjs', () => {
     const first = await ready();
     expect(first).toMatchObject({ code: 0, stdout: '' });
     expect(first.stderr).toContain('building');
-    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 1');
+    expect(await readFile(join(folder.path, 'dist/index.js'), 'utf8')).toContain('one = 1');
     expect(await readFile(join(folder.path, 'dist/pages/style.css'), 'utf8')).toBe('p {}');
     expect(await ready()).toEqual({ code: 0, stdout: '', stderr: '' });
   });
@@ -60,19 +64,19 @@ describe('scripts/ready.mjs', () => {
   it('builds again when a source has changed, and drops what has no source any more', async () => {
     await ready();
     await write('dist/old.js', '');
-    await write('src/one.ts', 'export const one: number = 11;\n');
+    await write('src/index.ts', 'export const one: number = 11;\n');
     expect((await ready()).code).toBe(0);
-    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 11');
+    expect(await readFile(join(folder.path, 'dist/index.js'), 'utf8')).toContain('one = 11');
     await expect(stat(join(folder.path, 'dist/old.js'))).rejects.toThrow('ENOENT');
   });
 
   it('keeps the last good build when the compiler finds an error', async () => {
     await ready();
-    await write('src/one.ts', 'export const one: number = "1";\n');
+    await write('src/index.ts', 'export const one: number = "1";\n');
     const result = await ready();
     expect(result.code).toBe(1);
     expect(result.stderr).toContain('TS2322');
-    expect(await readFile(join(folder.path, 'dist/one.js'), 'utf8')).toContain('one = 1');
+    expect(await readFile(join(folder.path, 'dist/index.js'), 'utf8')).toContain('one = 1');
   });
 
   it('tells what to install when the SQLite binding cannot be loaded', async () => {
