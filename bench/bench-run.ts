@@ -48,6 +48,8 @@ export interface BenchOptions {
   readonly folder: string;
   readonly rounds: number;
   readonly isQuick: boolean;
+  /** Only installs over long ways whose names hold this. */
+  readonly match: string;
   readonly say: (line: string) => void;
 }
 

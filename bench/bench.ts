@@ -21,7 +21,8 @@ import type { Outcome } from './report/result.ts';
 import { measureCold, measureCrowd, measureMemory } from './rows/cold.ts';
 import { measureGrowth, measureLoop, measureRestart } from './rows/growth.ts';
 import { measureFiles, measurePages } from './rows/hot.ts';
-import { measureAhead, measureInstalls } from './rows/installs.ts';
+import { measureAhead } from './rows/ahead.ts';
+import { measureInstalls } from './rows/installs.ts';
 import { findTools } from './tools.ts';
 
 const DOCUMENT: string = fileURLToPath(new URL('../BENCHMARKS.md', import.meta.url));
@@ -30,6 +31,7 @@ const PROGRAM: string = fileURLToPath(new URL('../bin/wheelcellar.js', import.me
 const USAGE = `npm run bench -- [flags]
   --peers          fetch devpi, proxpi, nginx and wrk (into bench/.scratch/) and measure them, too
   --only a,b       only these groups: ${Object.keys(GROUPS).join(', ')}
+  --match TEXT     of the group ahead only rows whose names hold this
   --quick          three rounds, one size of each curve: to try the benchmark, not the server
   --json FILE      everything that was measured, as JSON
   --write          put the table into BENCHMARKS.md
@@ -58,6 +60,7 @@ interface Flags {
   readonly profile: boolean;
   readonly groups: readonly string[];
   readonly json: string | null;
+  readonly match: string;
   readonly program: string;
 }
 
@@ -71,10 +74,11 @@ function readFlags(): Flags | null {
       help: { type: 'boolean', default: false },
       only: { type: 'string' },
       json: { type: 'string' },
+      match: { type: 'string', default: '' },
       program: { type: 'string', default: PROGRAM },
     },
   });
-  const { peers, quick, write, profile, only, json, program, help } = values;
+  const { peers, quick, write, profile, only, json, match, program, help } = values;
   const groups =
     only === undefined
       ? Object.keys(GROUPS).filter((group) => !ONLY_WHEN_NAMED.has(group))
@@ -87,7 +91,16 @@ function readFlags(): Flags | null {
     return null;
   }
   const jsonPath = json === undefined ? null : resolve(json);
-  return { peers, quick, write, profile, groups, json: jsonPath, program: resolve(program) };
+  return {
+    peers,
+    quick,
+    write,
+    profile,
+    groups,
+    match,
+    json: jsonPath,
+    program: resolve(program),
+  };
 }
 
 async function main(): Promise<number> {
@@ -107,7 +120,9 @@ async function main(): Promise<number> {
     const rounds = flags.quick ? 3 : 5;
     const isQuick = flags.quick;
     const say = (line: string): void => void process.stderr.write(`${line}\n`);
-    const run = new BenchRun({ children, replay, load, tools, folder, rounds, isQuick, say });
+    const { match } = flags;
+    const options = { children, replay, load, tools, folder, rounds, isQuick, match, say };
+    const run = new BenchRun(options);
     if (flags.profile) {
       process.stdout.write(await profileHotPaths(run));
       return 0;

@@ -174,15 +174,14 @@ export interface InstallScenario {
   /** What the first answer of each connection costs on top. */
   readonly handshakeMs: number;
   /**
-   * What the mirror knows before: `cold` nothing, `warm` everything, `learned` only what it keeps when
-   * files and pages are gone. With the targets of that row.
+   * What the mirror knows before: `cold` nothing, `warm` everything. With the targets of that row.
    */
   readonly states: Partial<Record<MirrorState, readonly Target[]>>;
   /** Whether devpi and proxpi take part, when they are there. */
   readonly peers: boolean;
 }
 
-export type MirrorState = 'cold' | 'warm' | 'learned';
+export type MirrorState = 'cold' | 'warm';
 
 const ofDirect = (value: number): Target => ({
   form: 'times',
@@ -215,35 +214,98 @@ export const INSTALLS: readonly InstallScenario[] = [
   chain('uv', 50, [ofDirect(1.05)]),
 ];
 
-/** Measured with `--only ahead`, some twenty minutes: what asking ahead of the installer is worth. */
-export const AHEAD_INSTALLS: readonly InstallScenario[] = (['pip', 'uv'] as const).flatMap((tool) =>
-  (['30-chain', 'flask-like', '25 packages'] as const).flatMap((set) =>
-    [
-      { latencyMs: 0, handshakeMs: 0, versions: 'newest' as const },
-      { latencyMs: 50, handshakeMs: 0, versions: 'newest' as const },
-      { latencyMs: 50, handshakeMs: 100, versions: 'newest' as const },
-      { latencyMs: 50, handshakeMs: 0, versions: 'pinned' as const },
-      { latencyMs: 150, handshakeMs: 0, versions: 'newest' as const },
-    ].map((way): InstallScenario => ({
+/** One way of installing a set over a long way. */
+export interface AheadScenario {
+  readonly tool: 'pip' | 'uv';
+  readonly set: PackageSetName;
+  readonly versions: 'newest' | 'pinned';
+  readonly latencyMs: number;
+  /** What each connection costs before its first answer. */
+  readonly handshakeMs: number;
+  /** Of the link to the index; `null` for as fast as it goes. */
+  readonly linkBytesPerSecond: number | null;
+  /** Of its time. */
+  readonly targets: readonly Target[];
+}
+
+type Way = Pick<AheadScenario, 'versions' | 'latencyMs' | 'handshakeMs' | 'linkBytesPerSecond'>;
+
+const way = (latencyMs: number, more: Partial<Way> = {}): Way => ({
+  versions: 'newest',
+  latencyMs,
+  handshakeMs: 0,
+  linkBytesPerSecond: null,
+  ...more,
+});
+/** Without and with the handshakes of TCP and TLS: two round trips. */
+const USUAL_WAYS: readonly Way[] = [way(0), way(50), way(50, { handshakeMs: 100 }), way(150)];
+const TEN_MEGABITS = 10_000_000 / 8;
+const AHEAD_WAYS: Readonly<Record<PackageSetName, readonly Way[]>> = {
+  '30-chain': USUAL_WAYS,
+  'flask-like': [
+    ...USUAL_WAYS,
+    way(50, { versions: 'pinned' }),
+    way(50, { linkBytesPerSecond: TEN_MEGABITS }),
+  ],
+  '25 packages': [
+    way(50),
+    way(50, { versions: 'pinned' }),
+    way(50, { linkBytesPerSecond: TEN_MEGABITS }),
+    way(50, { versions: 'pinned', linkBytesPerSecond: TEN_MEGABITS }),
+  ],
+};
+
+/** A plain proxy is ours with `--no-ahead`; nothing may be slower than that. */
+const AS_A_PROXY: Target = { form: 'times', of: 'not ahead', bound: 'at most', value: 1.05 };
+
+/** Measured with `--only ahead`: what asking ahead of the installer is worth. */
+export const AHEAD_INSTALLS: readonly AheadScenario[] = (['pip', 'uv'] as const).flatMap((tool) =>
+  Object.entries(AHEAD_WAYS).flatMap(([set, ways]) =>
+    ways.map((each) => ({
       tool,
-      set,
-      ...way,
-      states: { ...aheadTargets(tool, set, way), warm: [] },
-      peers: false,
+      set: set as PackageSetName,
+      ...each,
+      targets: aheadTargets(tool, set as PackageSetName, each),
     })),
   ),
 );
 
-function aheadTargets(
-  tool: InstallScenario['tool'],
-  set: PackageSetName,
-  { latencyMs, handshakeMs, versions }: Omit<InstallScenario, 'tool' | 'set' | 'states' | 'peers'>,
-): Record<'cold' | 'learned', readonly Target[]> {
-  const isJudged = set === '30-chain' && latencyMs === 50 && handshakeMs === 0;
-  if (!isJudged || versions === 'pinned') return { cold: [], learned: [] };
-  return tool === 'pip'
-    ? { cold: [ofDirect(0.5)], learned: [ofDirect(0.3)] }
-    : { cold: [ofDirect(1.05)], learned: [ofDirect(0.45)] };
+function aheadTargets(tool: 'pip' | 'uv', set: PackageSetName, each: Way): readonly Target[] {
+  const isUsual =
+    each.latencyMs === 50 && each.handshakeMs === 0 && each.linkBytesPerSecond === null;
+  if (!isUsual || each.versions === 'pinned') return [AS_A_PROXY];
+  const direct = (value: number, subject?: 'learned'): Target => ({
+    form: 'times',
+    of: 'direct',
+    bound: 'at most',
+    value,
+    ...(subject === undefined ? {} : { subject }),
+  });
+  const rest = (value: number, subject?: 'learned'): Target => ({
+    ...direct(value, subject),
+    form: 'rest',
+  });
+  const first = { '30-chain': { pip: 0.5, uv: 0.75 }, 'flask-like': { pip: 0.6, uv: 0.9 } };
+  if (set === '25 packages') return [AS_A_PROXY, rest(0.35), rest(0.1, 'learned')];
+  return [
+    AS_A_PROXY,
+    direct(first[set][tool]),
+    ...(set === '30-chain' ? [direct(tool === 'pip' ? 0.3 : 0.45, 'learned')] : []),
+    rest(0.35),
+    rest(0.1, 'learned'),
+  ];
+}
+
+/** Of the bytes that the upstream sends: at most half as much again, and nearly nothing in vain for pinned sets. */
+export function aheadByteTargets(versions: 'newest' | 'pinned'): readonly Target[] {
+  const value = versions === 'pinned' ? 1.01 : 1.5;
+  return (['ours', 'learned'] as const).map((subject) => ({
+    form: 'times',
+    of: 'direct',
+    bound: 'at most',
+    value,
+    ...(subject === 'ours' ? {} : { subject }),
+  }));
 }
 
 /** The page under which the event loop is watched. */

@@ -24,6 +24,8 @@ let weather: Weather = QUIET;
 let counts = new Map<string, number>();
 let bytesSent = 0;
 let faultsLeft = 0;
+/** When the link has carried everything that was given to it, by `performance.now()`. */
+let linkFreeAt = 0;
 
 function projectOf(name: string): ReplayProject | undefined {
   const known = projects.get(name);
@@ -138,6 +140,7 @@ async function sendFile(
       if (response.destroyed) return;
       sent += slice.length;
       bytesSent += slice.length;
+      await overLink(slice.length);
       if (!response.write(slice)) await drained(response);
       const rate = weather.bytesPerSecond;
       const early = rate === null ? 0 : startedAt + (sent / rate) * 1000 - performance.now();
@@ -149,11 +152,17 @@ async function sendFile(
 
 /** Small slices when there is a rate to be kept, all of it otherwise. */
 function* slicesOf(piece: Buffer): Generator<Buffer> {
-  const step =
-    weather.bytesPerSecond === null
-      ? piece.length
-      : Math.max(1_024, Math.round(weather.bytesPerSecond / 100));
+  const rate = weather.bytesPerSecond ?? weather.linkBytesPerSecond;
+  const step = rate === null ? piece.length : Math.max(1_024, Math.round(rate / 100));
   for (let at = 0; at < piece.length; at += step) yield piece.subarray(at, at + step);
+}
+
+/** Resolves when a link that all answers share has carried so many bytes more. */
+async function overLink(bytes: number): Promise<void> {
+  if (weather.linkBytesPerSecond === null) return;
+  const now = performance.now();
+  linkFreeAt = Math.max(now, linkFreeAt) + (bytes / weather.linkBytesPerSecond) * 1000;
+  await pause(linkFreeAt - now);
 }
 
 function drained(response: ServerResponse): Promise<void> {
@@ -174,7 +183,9 @@ function end(
   body: Buffer,
 ): void {
   bytesSent += body.length;
-  response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
+  void overLink(body.length).then(() =>
+    response.writeHead(status, { ...headers, 'content-length': body.length }).end(body),
+  );
 }
 
 /** What the replay can be asked. */

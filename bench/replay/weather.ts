@@ -6,6 +6,8 @@ export interface Weather {
   readonly handshakeMs: number;
   /** Rate of each file's body; `null` for as fast as it goes. */
   readonly bytesPerSecond: number | null;
+  /** Rate of all bodies together, pages included; `null` for as fast as it goes. */
+  readonly linkBytesPerSecond: number | null;
   readonly fault: ReplayFault | null;
 }
 
@@ -18,7 +20,13 @@ interface ReplayFault {
 }
 
 /** Next door, and all is well. */
-export const QUIET: Weather = { latencyMs: 0, handshakeMs: 0, bytesPerSecond: null, fault: null };
+export const QUIET: Weather = {
+  latencyMs: 0,
+  handshakeMs: 0,
+  bytesPerSecond: null,
+  linkBytesPerSecond: null,
+  fault: null,
+};
 
 /** What was asked of the replayed index. */
 export interface Counts {

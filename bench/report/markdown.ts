@@ -95,10 +95,13 @@ function verdictText({ target, measured, outcome }: Verdict): string {
     : `${targetText(target)}: ${formatted(measured)}, ${mark}`;
 }
 
-function targetText({ form, of, row, bound, value }: Target): string {
+function targetText({ form, of, row, bound, value, subject }: Target): string {
+  if (subject !== undefined)
+    return `${subject} ${targetText({ form, of, row, bound, value } as Target)}`;
   const sign = bound === 'at least' ? '≥' : '≤';
   const other = row === undefined ? of : `${of === undefined ? '' : `${of}, `}${row}`;
   if (form === 'is') return `${sign} ${value}`;
+  if (form === 'rest') return `${sign} ${value} of the rest`;
   if (form === 'plus') return `${sign} ${other} + ${value}`;
   return `${sign} ${value} × ${other}`;
 }

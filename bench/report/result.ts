@@ -1,6 +1,13 @@
-/** Whoever is measured. `direct` is the upstream replay without anybody between. */
+/**
+ * Whoever is measured. `direct` is the upstream replay without anybody between. Where installs over long ways
+ * are measured, `ours` has an empty folder, `learned` is ours with nothing left but what it keeps past eviction,
+ * `warm` ours with everything, and `not ahead` ours with an empty folder and `--no-ahead`.
+ */
 export type SubjectName =
   | 'ours'
+  | 'learned'
+  | 'warm'
+  | 'not ahead'
   | 'raw node'
   | 'nginx static'
   | 'nginx cache'
@@ -11,6 +18,9 @@ export type SubjectName =
 /** The order of columns. */
 export const SUBJECTS: readonly SubjectName[] = [
   'ours',
+  'learned',
+  'warm',
+  'not ahead',
   'raw node',
   'nginx static',
   'nginx cache',
@@ -33,8 +43,13 @@ export type Cell =
 
 /** What our result is held against. */
 export interface Target {
-  /** `times`: our median over the other's; `plus`: ours minus the other's; `is`: ours alone. */
-  readonly form: 'times' | 'plus' | 'is';
+  /**
+   * `times`: our median over the other's; `plus`: ours minus the other's; `is`: ours alone; `rest`: what is left of
+   * the way between warm and the other's, (ours − warm) / (other − warm).
+   */
+  readonly form: 'times' | 'plus' | 'is' | 'rest';
+  /** Whose result is judged; `ours` by default. */
+  readonly subject?: SubjectName;
   /** Whose result; ours by default, which makes sense with `row`. */
   readonly of?: SubjectName;
   /** Id of the row with the other's result, when it is not the same. */

@@ -23,12 +23,16 @@ export function ratioTo(row: Row, subject: SubjectName): number | null {
 }
 
 function measuredFor(target: Target, row: Row, rows: readonly Row[]): number | null {
-  const ours = medianOf(row.cells.ours);
+  const ours = medianOf(row.cells[target.subject ?? 'ours']);
   if (ours === null || target.form === 'is') return ours;
   const other = target.row === undefined ? row : rows.find(({ id }) => id === target.row);
   const theirs = medianOf(other?.cells[target.of ?? 'ours']);
   if (theirs === null) return null;
   if (target.form === 'plus') return ours - theirs;
+  if (target.form === 'rest') {
+    const warm = medianOf(row.cells.warm);
+    return warm === null || theirs <= warm ? null : (ours - warm) / (theirs - warm);
+  }
   return theirs === 0 ? null : ours / theirs;
 }
 

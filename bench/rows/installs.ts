@@ -1,5 +1,4 @@
 /** Real pip and uv with their own caches off, direct and through each mirror. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ensurePythonClients,
@@ -8,9 +7,8 @@ import {
   pipInstall,
   uvPipInstall,
 } from '../../test/support/python-clients.ts';
-import { runCommand } from '../../test/support/run-command.ts';
 import type { BenchRun, Measurements, RowPlan, SharedRunners } from '../bench-run.ts';
-import { AHEAD_INSTALLS, INSTALLS } from '../plan.ts';
+import { INSTALLS } from '../plan.ts';
 import type { InstallScenario, MirrorState } from '../plan.ts';
 import { installedBy, requirementsOf, setProjects } from '../replay/package-sets.ts';
 import type { SubjectName } from '../report/result.ts';
@@ -24,33 +22,16 @@ const PEER_ROUNDS = 3;
 const SLOW_PEERS: ReadonlySet<SubjectName> = new Set(['devpi', 'proxpi']);
 
 /** The usual installs. */
-export function measureInstalls(run: BenchRun): Promise<void> {
-  return measureScenarios(run, INSTALLS, 'installs');
-}
-
-/** Installs over long ways, of which asking ahead of the installer should make short ones. */
-export function measureAhead(run: BenchRun): Promise<void> {
-  return measureScenarios(run, AHEAD_INSTALLS, 'ahead');
-}
-
-async function measureScenarios(
-  run: BenchRun,
-  scenarios: readonly InstallScenario[],
-  group: string,
-): Promise<void> {
+export async function measureInstalls(run: BenchRun): Promise<void> {
   await ensurePythonClients();
   await run.options.replay.prepare(setProjects());
-  for (const scenario of scenarios) await measureScenario(run, scenario, group);
+  for (const scenario of INSTALLS) await measureScenario(run, scenario);
 }
 
-async function measureScenario(
-  run: BenchRun,
-  scenario: InstallScenario,
-  group: string,
-): Promise<void> {
+async function measureScenario(run: BenchRun, scenario: InstallScenario): Promise<void> {
   const { replay, tools } = run.options;
   const { latencyMs, handshakeMs } = scenario;
-  const plans = plansOf(scenario, group);
+  const plans = plansOf(scenario);
   await replay.setWeather({ latencyMs, handshakeMs });
   const runners: SharedRunners = {
     direct: async () => ({
@@ -87,7 +68,7 @@ async function startStaticCopy(
   return [source, await startNginxStatic(run.context('nginx static'), folders)];
 }
 
-/** A mirror with an empty folder: the first install, the second, and one after it was made to forget. */
+/** A mirror with an empty folder: the first install and the second. */
 async function throughMirror(
   run: BenchRun,
   scenario: InstallScenario,
@@ -96,17 +77,11 @@ async function throughMirror(
 ): Promise<Measurements> {
   const context = run.context(name);
   const found: Record<string, { value: number }> = {};
-  let subject = await starter(context);
+  const subject = await starter(context);
   try {
     for (const state of ['cold', 'warm'] as const) {
       if (scenario.states[state] === undefined) continue;
       found[idOf(scenario, state)] = await install(run, scenario, subject.indexUrl);
-    }
-    if (scenario.states.learned !== undefined && name === 'ours') {
-      await subject.stop();
-      await forgetFiles(context);
-      subject = await startOurs(context);
-      found[idOf(scenario, 'learned')] = await install(run, scenario, subject.indexUrl);
     }
     return found;
   } finally {
@@ -115,24 +90,10 @@ async function throughMirror(
   }
 }
 
-/** Takes files and pages from our stopped server, and leaves it whatever else it has learned. */
-async function forgetFiles({ folder, tools }: SubjectContext): Promise<void> {
-  const cacheDir = join(folder, 'cache');
-  for (const part of ['mirror', 'state-v1/pages']) {
-    await rm(join(cacheDir, part), { recursive: true, force: true });
-  }
-  const args = [tools.program, 'verify', '--rebuild', '--offline', '--cache-dir', cacheDir];
-  const result = await runCommand(process.execPath, args, {
-    env: { PATH: process.env['PATH'], HOME: folder },
-  });
-  // 5: it found things missing, as it should.
-  if (result.code !== 0 && result.code !== 5) throw new Error(result.stderr);
-}
-
 /** One install into a new environment, and whether it installed what it should. Seconds. */
-async function install(
+export async function install(
   run: BenchRun,
-  scenario: InstallScenario,
+  scenario: Pick<InstallScenario, 'tool' | 'set' | 'versions'>,
   indexUrl: string,
 ): Promise<{ readonly value: number }> {
   const folder = run.newFolder('environment');
@@ -160,11 +121,11 @@ function workOf({ tool, set, versions, latencyMs, handshakeMs }: InstallScenario
   return `${tool}, ${set}${versions === 'pinned' ? ' pinned' : ''}, ${way}`;
 }
 
-function plansOf(scenario: InstallScenario, group: string): RowPlan[] {
+function plansOf(scenario: InstallScenario): RowPlan[] {
   return (Object.entries(scenario.states) as [MirrorState, RowPlan['targets']][]).map(
     ([state, targets = []]) => {
       const id = idOf(scenario, state);
-      return { id, group, work: id, unit: 's', targets };
+      return { id, group: 'installs', work: id, unit: 's', targets };
     },
   );
 }
