@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { InvalidUpstreamAnswerError, messageOf } from '../core/errors.ts';
 import { SingleFlight } from '../core/single-flight.ts';
@@ -13,6 +14,10 @@ import type { Upstream } from '../upstream/upstream.ts';
 /** After an upstream has answered for several projects that it has no legacy JSON, it is not asked for so long. */
 const LACKS_FOR_MS = 3_600_000;
 const LACKS_AFTER_MISSES = 3;
+
+/** What was fetched ahead of a page is of use to that page for so long, and so much of it is kept. */
+const KEPT_MS = 5_000;
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 /** Decoded; longer ones take longer to read than a round trip. */
 const SHORT_BYTES = 1024 * 1024;
@@ -29,6 +34,9 @@ export interface FetchedFacts {
   readonly digest: string;
 }
 
+/** What came of a question: `absent` is a definite "not there", `long` a document that was given up. */
+type Answer = FetchedFacts | 'absent' | 'failed' | 'long';
+
 /**
  * The legacy JSON API of an upstream (`/pypi/<name>/json` beside `/simple/`), which knows sizes, upload
  * times and metadata digests that a plain HTML page does not.
@@ -39,9 +47,15 @@ export class LegacyFactsSource {
   readonly #maxBytes: number;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #flights = new SingleFlight<FetchedFacts | null>();
-  #misses = 0;
-  #lacksUntil = -Infinity;
+  readonly #whole = new SingleFlight<Answer>();
+  readonly #short = new SingleFlight<Answer>();
+  readonly #kept = new LRUCache<ProjectName, { readonly answer: Answer; readonly at: number }>({
+    maxSize: KEPT_BYTES,
+    sizeCalculation: ({ answer }) => (typeof answer === 'object' ? answer.sizeBytes : 0) + 1,
+  });
+  readonly #forPages: Patience;
+  /** Of its own: many of the names that are asked ahead are in no index, which says nothing of pages. */
+  readonly #forGuesses: Patience;
   #isExpected = false;
 
   constructor(
@@ -53,6 +67,8 @@ export class LegacyFactsSource {
     this.#maxBytes = maxBytes;
     this.#clock = env.clock;
     this.#log = env.log;
+    this.#forPages = new Patience(env.clock);
+    this.#forGuesses = new Patience(env.clock);
     this.#baseUrl = new URL(upstream.url).pathname.endsWith('/simple/')
       ? new URL('../pypi/', upstream.url)
       : null;
@@ -60,7 +76,7 @@ export class LegacyFactsSource {
 
   /** Whether pages of this upstream have needed it, and it had it: then it is worth asking ahead. */
   get isExpected(): boolean {
-    return this.#isExpected && this.#clock.monotonic() >= this.#lacksUntil;
+    return this.#isExpected && !this.#forPages.isOver;
   }
 
   /**
@@ -68,60 +84,94 @@ export class LegacyFactsSource {
    * question.
    */
   async fetch(project: ProjectName): Promise<FetchedFacts | null> {
-    const found = await this.#fetch(project, this.#maxBytes);
+    if (this.#baseUrl === null || this.#forPages.isOver) return null;
+    const early = await this.#takeEarly(project);
+    const isAnswered = typeof early === 'object' || early === 'absent';
+    const answer = isAnswered ? early : await this.#askWhole(project);
+    const found = typeof answer === 'object' ? answer : null;
+    this.#forPages.note(found !== null);
+    if (this.#forPages.isOver) this.#isExpected = false;
     if (found !== null) this.#isExpected = true;
     return found;
   }
 
   /** As {@link fetch}, for those who can do without: a long document is given up. */
   async fetchShort(project: ProjectName): Promise<FetchedFacts | null> {
-    // The page's own question is the same one.
-    return await (this.isExpected
-      ? this.fetch(project)
-      : this.#fetch(project, Math.min(SHORT_BYTES, this.#maxBytes)));
+    if (this.#baseUrl === null || this.#forPages.isOver || this.#forGuesses.isOver) return null;
+    // Expected, the page's own question is the same one.
+    const answer = await (this.isExpected ? this.#askWhole(project) : this.#askShort(project));
+    if (answer !== 'long') this.#forGuesses.note(typeof answer === 'object');
+    return typeof answer === 'object' ? answer : null;
   }
 
-  async #fetch(project: ProjectName, maxBytes: number): Promise<FetchedFacts | null> {
-    if (this.#baseUrl === null || this.#clock.monotonic() < this.#lacksUntil) return null;
-    const url = new URL(`${project}/json`, this.#baseUrl).href;
-    return await this.#flights.run(`${maxBytes} ${project}`, () =>
-      this.#ask(project, url, maxBytes),
-    );
+  /** What was asked for ahead of the page and is still good, once. */
+  async #takeEarly(project: ProjectName): Promise<Answer | undefined> {
+    if (this.#short.has(project)) await this.#askShort(project);
+    const kept = this.#kept.get(project);
+    this.#kept.delete(project);
+    if (kept === undefined || this.#clock.monotonic() - kept.at > KEPT_MS) return undefined;
+    return kept.answer;
   }
 
-  async #ask(project: ProjectName, url: string, maxBytes: number): Promise<FetchedFacts | null> {
+  #askWhole(project: ProjectName): Promise<Answer> {
+    return this.#whole.run(project, () => this.#ask(project, this.#maxBytes));
+  }
+
+  #askShort(project: ProjectName): Promise<Answer> {
+    return this.#short.run(project, async () => {
+      const answer = await this.#ask(project, Math.min(SHORT_BYTES, this.#maxBytes));
+      this.#kept.set(project, { answer, at: this.#clock.monotonic() });
+      return answer;
+    });
+  }
+
+  async #ask(project: ProjectName, maxBytes: number): Promise<Answer> {
     try {
+      const url = new URL(`${project}/json`, this.#baseUrl ?? undefined).href;
       const answer = await this.#upstream.fetchSmall(url, {
         maxBytes,
         accept: 'application/json',
       });
-      if (answer.status === 404) return this.#miss();
-      const facts = await readLegacyJsonInSlices(answer.body, project);
-      this.#misses = 0;
+      if (answer.status === 404) return 'absent';
       return {
-        facts,
+        facts: await readLegacyJsonInSlices(answer.body, project),
         sizeBytes: answer.body.length,
         digest: await finishInSlices(digestSteps(answer.body)),
       };
     } catch (error) {
       // That it is too long says nothing of other projects.
-      if (maxBytes < this.#maxBytes && error instanceof InvalidUpstreamAnswerError) return null;
+      if (maxBytes < this.#maxBytes && error instanceof InvalidUpstreamAnswerError) return 'long';
       this.#log.debug('no legacy JSON', {
         project,
         upstream: this.#upstream.name,
         reason: messageOf(error),
       });
-      return this.#miss();
+      return 'failed';
     }
   }
+}
 
-  #miss(): null {
-    if (++this.#misses >= LACKS_AFTER_MISSES) {
-      this.#misses = 0;
-      this.#isExpected = false;
-      this.#lacksUntil = this.#clock.monotonic() + LACKS_FOR_MS;
-    }
-    return null;
+/** How long it is worth asking when nothing comes of it. */
+class Patience {
+  readonly #clock: Clock;
+  #misses = 0;
+  #overUntil = -Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether nobody is to be asked now. */
+  get isOver(): boolean {
+    return this.#clock.monotonic() < this.#overUntil;
+  }
+
+  /** Something, or nothing, came of a question. */
+  note(isFound: boolean): void {
+    this.#misses = isFound ? 0 : this.#misses + 1;
+    if (this.#misses < LACKS_AFTER_MISSES) return;
+    this.#misses = 0;
+    this.#overUntil = this.#clock.monotonic() + LACKS_FOR_MS;
   }
 }
 

@@ -182,6 +182,20 @@ describe('a guess', () => {
     expect(askedSet(upstream)).toContain('metadata d-2.0');
   });
 
+  it('of names that the index does not have costs its pages nothing', async () => {
+    const demo = wheelOf('demo');
+    const upstream = await stageFarUpstream({ demo: [demo] }, { mode: 'html' });
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    const typos = ['dmeo', 'deom', 'edmo', 'odem', 'modem'];
+    for (const { status } of await client.pages(...typos)) expect(status).toBe(404);
+    await settled(mirror);
+    const [page] = await client.pages('demo');
+    const { files } = JSON.parse(page!.text) as { files: { size?: number }[] };
+    // A size is what HTML does not say.
+    expect(files.map(({ size }) => size)).toEqual([demo.content.length]);
+  });
+
   it('is the newest that fits what requires it', async () => {
     const upstream = await stageFarUpstream({
       app: [wheelOf('app', { requires: ['lib<2'] })],
@@ -457,6 +471,8 @@ describe('what is asked ahead', () => {
     await before.stop();
 
     upstream.forget();
+    // Farther still, so that a busy machine does not change the order.
+    upstream.fault('*', { delayMs: 500 });
     const mirror = await startMirror({ upstreams: [upstream], cacheDir: before.cacheDir });
     mirror.clock.advance(24 * 3_600_000);
     const client = new HandmadeInstaller(mirror);
