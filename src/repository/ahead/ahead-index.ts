@@ -67,10 +67,10 @@ export class AheadIndex {
     return this.#caches.some((cache) => cache.serves(project) && this.isFar(cache.name));
   }
 
-  /** Opens connections to the first upstream that will be asked for the project. */
+  /** Opens connections to the upstream that will be asked for the project first, if one will be. */
   warm(project: ProjectName, connections: number): void {
     const cache = this.#caches.find((each) => each.serves(project) && this.isFar(each.name));
-    cache?.warm(connections);
+    if (cache?.storedPage(project)?.isFresh !== true) cache?.warm(connections);
   }
 
   /** Whether the project's page is stored and needs no confirmation. */
