@@ -71,7 +71,8 @@ function machineOf(facts: Facts): InstallerMachine | null {
   const prefix = textOf(facts.implementation?.name).toLowerCase() === 'pypy' ? 'pp' : '';
   const interpreter = parseInterpreter(`${prefix}${textOf(facts.python)}`);
   const platform = platformOf(facts);
-  if (interpreter === undefined || platform === undefined) return null;
+  if (interpreter === undefined || interpreter.minor >= FIRST_UNKNOWN_MINOR) return null;
+  if (platform === undefined) return null;
   return {
     interpreter,
     environment: {
@@ -95,7 +96,10 @@ const WINDOWS: Readonly<Record<string, string>> = {
 const CPU = /^\w{1,16}$/;
 
 /** Every version up to it makes tags of its own: numbers that no system has reached are not followed. */
-const VERSION = /^(\d{1,2})(?:\.(\d{1,2}))?(?!\d)/;
+const VERSION = /^([0-5]?\d)(?:\.([0-5]?\d))?(?!\d)/;
+
+/** The same holds for Python's versions. */
+const FIRST_UNKNOWN_MINOR = 60;
 
 /** The platform tag that names the machine. */
 function platformOf({ system, cpu, distro }: Facts): string | undefined {

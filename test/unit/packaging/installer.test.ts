@@ -224,15 +224,25 @@ describe('no installer', () => {
 
 // Tags are made of each version up to the one that is named, and of the name of the processor.
 describe('a machine that cannot be', () => {
+  it('with the Python of another century is none', () => {
+    const python = (version: string): object => ({ ...LINUX, python: version });
+    expect(parseInstaller(pipThatSays(python('3.60.0')))).toMatchObject({ machine: null });
+    expect(machineOf(pipThatSays(python('3.59.0'))).interpreter.tag).toBe('cp359');
+  });
+
   it.each([
     ['glibc', { ...LINUX, distro: { libc: { lib: 'glibc', version: '2.4000' } } }],
     ['musl', { ...LINUX, distro: { libc: { lib: 'musl', version: '1.4000' } } }],
     ['macOS', { ...LINUX, system: { name: 'Darwin' }, distro: { version: '4000.1' } }],
     ['macOS', { ...LINUX, system: { name: 'Darwin' }, distro: { version: '10.4000' } }],
-  ])('with a %s in the thousands is not followed up to there', (_what, facts) => {
+    ['glibc', { ...LINUX, distro: { libc: { lib: 'glibc', version: '2.60' } } }],
+    ['macOS', { ...LINUX, system: { name: 'Darwin' }, distro: { version: '60.0' } }],
+  ])('with a %s of such a version is not followed up to there', (_what, facts) => {
     const { environment, ranking } = machineOf(pipThatSays(facts));
     expect(environment.platform_machine).toBe('x86_64');
-    const platforms = ['manylinux_2_3000', 'musllinux_1_3000', 'macosx_3000_0', 'macosx_10_3000'];
+    const versions = ['_2_3000', '_2_60', '_1_3000', '_3000_0', '_10_3000', '_60_0'];
+    const systems = ['manylinux', 'musllinux', 'macosx'];
+    const platforms = systems.flatMap((system) => versions.map((version) => system + version));
     for (const platform of platforms) {
       const wheel = { python: ['py3'], abi: ['none'], platform: [`${platform}_x86_64`] };
       expect(ranking.rankOf(wheel)).toBeNull();
