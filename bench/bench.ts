@@ -20,7 +20,7 @@ import { betweenMarkers, outcomeMarkdown } from './report/markdown.ts';
 import type { Outcome } from './report/result.ts';
 import { measureCold, measureCrowd, measureMemory } from './rows/cold.ts';
 import { measureGrowth, measureLoop, measureRestart } from './rows/growth.ts';
-import { measureFiles, measurePages } from './rows/hot.ts';
+import { measureFiles, measurePages, measureWorkers } from './rows/hot.ts';
 import { measureAhead } from './rows/ahead.ts';
 import { measureInstalls } from './rows/installs.ts';
 import { findTools } from './tools.ts';
@@ -50,6 +50,7 @@ const MEASURES: Readonly<Record<string, (run: BenchRun) => Promise<void>>> = {
   restart: measureRestart,
   growth: measureGrowth,
   loop: measureLoop,
+  workers: measureWorkers,
   ahead: measureAhead,
 };
 

@@ -13,6 +13,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   restart: 'Starting with what is held',
   growth: 'Growth',
   loop: 'The event loop under a huge page',
+  workers: 'Two workers against one',
   ahead: 'Installs over long ways',
 };
 

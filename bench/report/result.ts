@@ -1,13 +1,15 @@
 /**
  * Whoever is measured. `direct` is the upstream replay without anybody between. Where installs over long ways
  * are measured, `ours` has an empty folder, `learned` is ours with nothing left but what it keeps past eviction,
- * `warm` ours with everything, and `not ahead` ours with an empty folder and `--no-ahead`.
+ * `warm` ours with everything, and `not ahead` ours with an empty folder and `--no-ahead`. `two workers` is ours
+ * with `--workers 2`.
  */
 export type SubjectName =
   | 'ours'
   | 'learned'
   | 'warm'
   | 'not ahead'
+  | 'two workers'
   | 'raw node'
   | 'nginx static'
   | 'nginx cache'
@@ -21,6 +23,7 @@ export const SUBJECTS: readonly SubjectName[] = [
   'learned',
   'warm',
   'not ahead',
+  'two workers',
   'raw node',
   'nginx static',
   'nginx cache',

@@ -98,6 +98,29 @@ async function measurePage(run: BenchRun, stage: HotStage, page: PagePlan): Prom
   await run.measure(plan, await rateRunners(run, stage.all, targets), missing);
 }
 
+/** What a second process brings, with the load generator on the same processors. */
+export async function measureWorkers(run: BenchRun): Promise<void> {
+  const one = await run.start('ours', startOurs);
+  const two = await run.start('two workers', async (context) => ({
+    ...(await startOurs(context, { env: { WHEELCELLAR_WORKERS: '2' } })),
+    name: 'two workers' as const,
+  }));
+  if (one === null || two === null) return;
+  const project = pageName(300);
+  await run.options.replay.prepare([project, SMALL_WHEEL]);
+  const works: readonly (readonly [string, (subject: RunningSubject) => Promise<Target>])[] = [
+    ['typical page (300 files), JSON', async (subject) => subject.page(project, 'json')],
+    ['small wheel (11 kB)', (subject) => fileTarget(subject, SMALL_WHEEL)],
+  ];
+  for (const [work, targetOf] of works) {
+    const [targets, missing] = await targetsOf([one, two], targetOf);
+    const plan = { id: `workers, ${work}`, group: 'workers', work, unit: 'req/s' };
+    await run.measure(plan, await rateRunners(run, [one, two], targets), missing);
+  }
+  addMemory(run, 'workers', 'resident memory after these', [one, two]);
+  await run.stop([one, two]);
+}
+
 /** What each subject is to be asked, or why it is left out. */
 async function targetsOf(
   subjects: readonly RunningSubject[],
