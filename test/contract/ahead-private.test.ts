@@ -132,6 +132,20 @@ describe.each([
     expect(askedOf(second)).toEqual([]);
   });
 
+  it('keeps its names while it cannot be reached and nothing is known', async () => {
+    const { first, second, start } = await setStage(projects);
+    await first.down();
+    const mirror = await start();
+    const client = new HandmadeInstaller(mirror);
+    // The first finds out that it is down, the others that it is cut off.
+    for (const pauseMs of [0, 6_000, 60_000]) {
+      mirror.clock.advance(pauseMs);
+      expect((await client.pages('corp-app'))[0]?.status).toBe(503);
+      await settled(mirror);
+    }
+    expect(askedOf(second)).toEqual([]);
+  });
+
   it('does not keep the public index from being asked ahead for what a client asks it', async () => {
     const { second, start } = await setStage(projects);
     const mirror = await start();
