@@ -9,6 +9,10 @@ export interface HostGuardOptions {
   readonly allowedHosts: readonly string[];
 }
 
+/** Spellings of our names that are remembered, and how long they may be. */
+const MOST_KNOWN = 100;
+const LONGEST_KNOWN = 100;
+
 /**
  * Tells which `Host` headers are ours. A page in somebody's browser can make its own name resolve to this
  * machine (DNS rebinding); it cannot make the browser send another Host.
@@ -21,10 +25,16 @@ export function createHostGuard(options: HostGuardOptions): (hostHeader: string)
   const beyond = options.listenHosts.filter((host) => !isLoopback(bare(host)));
   const isWildcard = beyond.some((host) => ['0.0.0.0', '::'].includes(bare(host)));
   for (const host of beyond) allowed.add(bare(host));
+  /** Headers whose names are always ours: the same few come with every request. */
+  const known = new Set<string>();
   return (hostHeader) => {
+    if (known.has(hostHeader)) return true;
     const host = hostOf(hostHeader);
     if (host === undefined) return false;
-    if (isLoopback(host) || allowed.has(host)) return true;
+    if (isLoopback(host) || allowed.has(host)) {
+      if (known.size < MOST_KNOWN && hostHeader.length <= LONGEST_KNOWN) known.add(hostHeader);
+      return true;
+    }
     if (beyond.length === 0) return false;
     // Looked up at each miss: addresses and names of a laptop change while it runs.
     return machineNames().has(host) || (isWildcard && machineAddresses().has(host));

@@ -155,7 +155,8 @@ function guardingHost(options: HttpServerOptions, handler: RequestListener): Req
     listenHosts: options.listen.map((address) => address.host),
     allowedHosts: options.allowedHosts,
   });
-  const isTrusted = proxyAddr.compile([...options.trustProxy]);
+  const isTrusted =
+    options.trustProxy.length === 0 ? null : proxyAddr.compile([...options.trustProxy]);
   return (request: IncomingMessage, response: ServerResponse) => {
     const hosts = headerValues(request, 'host');
     if (hosts.length > 1) {
@@ -163,7 +164,7 @@ function guardingHost(options: HttpServerOptions, handler: RequestListener): Req
       return;
     }
     // A page in a browser cannot choose the Host, but it can add the other: both must be ours.
-    if (isTrusted(request.socket.remoteAddress ?? '', 0)) {
+    if (isTrusted?.(request.socket.remoteAddress ?? '', 0) === true) {
       const forwarded = headerValues(request, 'x-forwarded-host').join(',');
       if (forwarded !== '') hosts.push(...forwarded.split(',').map((host) => host.trim()));
     }
@@ -184,7 +185,9 @@ function headerValues(request: IncomingMessage, wanted: string): string[] {
   const { rawHeaders } = request;
   const values: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() === wanted) values.push(rawHeaders[at + 1] ?? '');
+    const name = rawHeaders[at] ?? '';
+    if (name.length === wanted.length && name.toLowerCase() === wanted)
+      values.push(rawHeaders[at + 1] ?? '');
   }
   return values;
 }
