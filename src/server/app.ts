@@ -9,10 +9,12 @@ import type { LegacyDocuments } from '../repository/legacy-documents.ts';
 import type { ProvenanceSource } from '../repository/provenance.ts';
 import type { RenderedPages } from '../repository/rendered-pages.ts';
 import type { Repository, RequestContext } from '../repository/repository.ts';
+import type { Statistics } from '../repository/statistics.ts';
 import { answerError, answerText } from './answer-errors.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { FastDoor } from './fast-door.ts';
 import { redirectField, wantsRedirect } from './file-heads.ts';
+import { metricsText } from './metrics.ts';
 import { parseRoute } from './route.ts';
 import type { Route } from './route.ts';
 import { sendFile } from './send-file.ts';
@@ -38,8 +40,8 @@ export interface AppOptions {
   /** Whose pages leave out yanked files. */
   readonly hideYanked: 'never' | 'setuptools' | 'always';
   readonly log: Logger;
-  /** The numbers behind `/-/stats`, or a promise of them. */
-  readonly stats: () => unknown;
+  /** The numbers behind `/-/stats` and `/-/metrics`, or a promise of them. */
+  readonly stats: () => Statistics | Promise<Statistics>;
   readonly isReady: () => boolean;
   /** Called after each file answer with the bytes that went to the client. */
   readonly onFileServed: (origin: 'hit' | 'miss', sentBytes: number) => void;
@@ -201,9 +203,18 @@ async function answerOwn(
       response.json(await options.stats());
       return;
     }
+    case 'metrics': {
+      const { body, contentType } = await metricsText(await options.stats());
+      response.setHeader('Cache-Control', 'no-store');
+      response.setHeader('Content-Type', contentType);
+      response.setHeader('Content-Length', Buffer.byteLength(body));
+      response.setHeader('X-Content-Type-Options', 'nosniff');
+      response.end(request.method === 'HEAD' ? undefined : body);
+      return;
+    }
     default:
       throw new NotFoundError(`There is no page /-/${path}.`, {
-        hint: 'Try /-/stats, /-/health or /-/ready.',
+        hint: 'Try /-/stats, /-/metrics, /-/health or /-/ready.',
       });
   }
 }

@@ -101,6 +101,7 @@ describe('HEAD', () => {
     '/packages/aa/bb/nope',
     '/-/health',
     '/-/stats',
+    '/-/metrics',
     '/nowhere/at/all',
   ])('says of %s what GET says, without the body', async (target) => {
     const { get, repository } = await stage();

@@ -9,6 +9,7 @@ import { startHttpServer } from '../../src/server/http-server.ts';
 import type { HttpServer, HttpServerOptions } from '../../src/server/http-server.ts';
 import { FakeRepository } from './fake-repository.ts';
 import { ask } from './http-client.ts';
+import { SOME_STATISTICS } from './some-statistics.ts';
 import type { Answer, AskOptions } from './http-client.ts';
 
 /** The real server and app over a repository that does as it is told. */
@@ -46,7 +47,7 @@ export async function stage(
     trustProxy: options.trustProxy ?? [],
     hideYanked: 'never',
     log: silentLogger,
-    stats: () => ({ answer: 42 }),
+    stats: () => SOME_STATISTICS,
     isReady: () => true,
     onFileServed: (origin, bytes) => served.push({ origin, bytes }),
   });

@@ -38,6 +38,7 @@ const NEVER: readonly (readonly [from: string, to: string])[] = [
 /** The only folders (or files) that may import a package. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   express: ['server'],
+  'prom-client': ['server'],
   'node:http': ['server'],
   'proxy-addr': ['server'],
   undici: ['upstream'],

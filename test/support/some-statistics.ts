@@ -1,0 +1,52 @@
+import type { Statistics } from '../../src/repository/statistics.ts';
+
+/** Figures of a server that nobody has run. */
+export const SOME_STATISTICS: Statistics = {
+  mode: 'online',
+  modeSince: 0,
+  startedAt: 0,
+  processes: 2,
+  held: { projects: 3, files: 4, bytes: 5_000 },
+  fileHits: 6,
+  fileMisses: 7,
+  bytesServed: 9_000,
+  bytesFetched: 8_000,
+  bytesSaved: 1_000,
+  evictedFiles: 1,
+  ahead: {
+    pages: 10,
+    metadata: 11,
+    files: 12,
+    facts: 13,
+    bytes: 2_000,
+    usedBytes: 1_500,
+    hits: 14,
+    misses: 15,
+  },
+  fillsUnderWay: 0,
+  connectionsOpened: 16,
+  upstreams: [
+    {
+      name: 'pypi',
+      url: 'https://index.example/simple/',
+      state: 'up',
+      since: 0,
+      pageFetches: 17,
+      fileFetches: 18,
+      bytesReceived: 19_000,
+      failures: 0,
+      lastError: null,
+    },
+    {
+      name: 'inner "one"',
+      url: 'https://inner.example/simple/',
+      state: 'cut-off',
+      since: 0,
+      pageFetches: 1,
+      fileFetches: 0,
+      bytesReceived: 20,
+      failures: 2,
+      lastError: 'refused',
+    },
+  ],
+};
