@@ -10,15 +10,13 @@ import {
   stageFarUpstream,
   wheelOf,
 } from '../support/ahead-stage.ts';
-import { DEFAULTS, QUICK, index, stageUpstream, startMirror } from '../support/mirror.ts';
-import { PIP_USER_AGENT } from '../support/user-agents.ts';
+import { DEFAULTS, startMirror } from '../support/mirror.ts';
+import { PIP_USER_AGENT, WINDOWS_PIP_USER_AGENT } from '../support/user-agents.ts';
 
 const UV_LOCK = PIP_USER_AGENT.replace('pip/', 'uv/').replace(
   '{',
   '{"installer":{"subcommand":["lock"]},',
 );
-const WINDOWS_PIP =
-  'pip/24.0 {"cpu":"AMD64","implementation":{"name":"CPython"},"python":"3.12.2","system":{"name":"Windows","release":"11"}}';
 
 /** Settings of asking ahead. */
 const ahead = (changes: Partial<Config['ahead']>): Partial<Config> => ({
@@ -69,10 +67,65 @@ describe('core metadata that is asked for', () => {
     expect(upstream.requests).toEqual([]);
   });
 
+  it('leads to what extras require that are named later, by others or by itself', async () => {
+    const upstream = await stageFarUpstream({
+      ...projectsOf({ app: ['lib', 'late'], late: ['lib[All]'] }),
+      ...projectsOf({ one: [], two: [], three: [], never: [] }),
+      lib: [
+        wheelOf('lib', {
+          extras: {
+            all: ['lib[first,second]'],
+            first: ['one'],
+            second: ['two', 'lib[third]'],
+            third: ['three'],
+            other: ['never'],
+          },
+        }),
+      ],
+    });
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    await client.pages('app');
+    await client.metadata('app-1.0-py3-none-any.whl');
+    await settled(mirror);
+    const asked = askedSet(upstream);
+    for (const name of ['one', 'two', 'three']) expect(asked).toContain(`page ${name}`);
+    expect(asked).not.toContain('page never');
+  });
+
+  it.each([
+    ['extras of its own', (at: number) => `bad[e${at}]`],
+    [
+      'extras that lead to each other',
+      (at: number) => `bad[e${at + 1}]; extra == "e${at}" or ${at} == 0`,
+    ],
+    ['extras, one after the other', (at: number) => `bad[e${at + 1}]; extra == "e${at}"`],
+    ['specifiers', (at: number) => `dep!=0.${at}`],
+    ['other projects', (at: number) => `dep-${at}; extra == "x${at}"`],
+  ])('that names thousands of %s holds nobody up', async (_what, requirement) => {
+    const requires = [
+      'bad[e0]',
+      'dep',
+      ...Array.from({ length: 3_000 }, (_, at) => requirement(at)),
+    ];
+    const bad = wheelOf('bad', { requires });
+    const dep = Array.from({ length: 300 }, (_, at) => wheelOf('dep', { version: `0.${at}` }));
+    const upstream = await stageFarUpstream({ bad: [bad], dep });
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    await client.pages('bad');
+    const startedAt = performance.now();
+    await client.metadata(bad.filename);
+    await settled(mirror);
+    // Without bounds it takes minutes.
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(askedSet(upstream)).toContain('page dep');
+  });
+
   it('leads to what is required on the machine of the client that asks', async () => {
     const upstream = await stageFarUpstream(PROJECTS);
     const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror, WINDOWS_PIP);
+    const client = new HandmadeInstaller(mirror, WINDOWS_PIP_USER_AGENT);
     await client.pages('app');
     await client.metadata(APP.filename);
     await settled(mirror);
@@ -136,205 +189,6 @@ describe('core metadata that is asked for', () => {
   });
 });
 
-describe('a guess', () => {
-  /** Each requires the next; the newest another. */
-  const pinned = Object.fromEntries(
-    ['a', 'b', 'c', 'd', 'e'].map((name, at, all) => [
-      name,
-      ['1.0', '2.0'].map((version) =>
-        wheelOf(name, { version, requires: all.slice(at + 1, at + 2) }),
-      ),
-    ]),
-  );
-
-  it('that is wrong ends guessing: of later projects nothing is fetched but what is asked for', async () => {
-    const upstream = await stageFarUpstream(pinned);
-    const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror);
-    for (const name of ['a', 'b', 'c', 'd', 'e']) {
-      await client.pages(name);
-      await client.metadata(`${name}-1.0-py3-none-any.whl`);
-      await settled(mirror);
-    }
-    const inVain = askedOf(upstream).filter((word) => /^(?:metadata|wheel) .-2\.0$/.test(word));
-    // Three guesses are tried; one of them is the document that says what the newest requires.
-    expect(inVain.length).toBeLessThanOrEqual(2);
-    expect(askedSet(upstream)).not.toContain('metadata d-2.0');
-    expect(askedSet(upstream).filter((word) => word.startsWith('wheel'))).toEqual(
-      ['a', 'b', 'c', 'd', 'e'].map((name) => `wheel ${name}-1.0`),
-    );
-    expect(mirror.mirror.statistics().ahead).toMatchObject({ hits: 0, misses: 5 });
-  });
-
-  it('of one client says nothing of another behind the same address', async () => {
-    const upstream = await stageFarUpstream(pinned);
-    const mirror = await startMirror({ upstreams: [upstream], withoutFastDoor: true });
-    const one = new HandmadeInstaller(mirror);
-    await one.pages('a');
-    await one.metadata('a-1.0-py3-none-any.whl');
-    await settled(mirror);
-    await one.pages('d');
-    await settled(mirror);
-    expect(askedSet(upstream)).not.toContain('metadata d-2.0');
-    const other = new HandmadeInstaller(mirror, WINDOWS_PIP);
-    await other.pages('d');
-    await settled(mirror);
-    expect(askedSet(upstream)).toContain('metadata d-2.0');
-  });
-
-  it('of names that the index does not have costs its pages nothing', async () => {
-    const demo = wheelOf('demo');
-    const upstream = await stageFarUpstream({ demo: [demo] }, { mode: 'html' });
-    const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror);
-    const typos = ['dmeo', 'deom', 'edmo', 'odem', 'modem'];
-    for (const { status } of await client.pages(...typos)) expect(status).toBe(404);
-    await settled(mirror);
-    const [page] = await client.pages('demo');
-    const { files } = JSON.parse(page!.text) as { files: { size?: number }[] };
-    // A size is what HTML does not say.
-    expect(files.map(({ size }) => size)).toEqual([demo.content.length]);
-  });
-
-  it('is the newest that fits what requires it', async () => {
-    const upstream = await stageFarUpstream({
-      app: [wheelOf('app', { requires: ['lib<2'] })],
-      lib: ['1.0', '1.5', '2.0'].map((version) => wheelOf('lib', { version })),
-    });
-    const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror);
-    await client.pages('app');
-    await client.metadata('app-1.0-py3-none-any.whl');
-    await settled(mirror);
-    expect(askedSet(upstream)).toContain('metadata lib-1.5');
-    expect(askedSet(upstream)).not.toContain('metadata lib-2.0');
-  });
-});
-
-describe('nothing is asked ahead', () => {
-  const CHAIN = projectsOf({ app: ['base'], base: ['deep'], deep: [] });
-  const METADATA = 'app-1.0-py3-none-any.whl';
-
-  it.each([
-    ['curl', 'curl/8.5.0'],
-    ['poetry', 'poetry/1.8.2 CPython/3.12.2 Linux/6.5.0'],
-    ['an unreadable pip', 'pip/26.0 {"python":'],
-  ])('of %s', async (_name, userAgent) => {
-    const upstream = await stageFarUpstream(CHAIN);
-    const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror, userAgent);
-    await client.pages('app');
-    await client.metadata(METADATA);
-    await settled(mirror);
-    expect(askedOf(upstream)).toEqual(['page app', 'metadata app-1.0']);
-  });
-
-  it('by setting', async () => {
-    const upstream = await stageFarUpstream(CHAIN);
-    const settings = ahead({ isEnabled: false });
-    const mirror = await startMirror({ upstreams: [upstream], settings });
-    const client = new HandmadeInstaller(mirror);
-    await client.pages('app');
-    await client.metadata(METADATA);
-    expect(mirror.mirror.ahead).toBeNull();
-    expect(askedOf(upstream)).toEqual(['page app', 'metadata app-1.0']);
-  });
-
-  it('after HEAD', async () => {
-    const upstream = await stageFarUpstream(CHAIN);
-    const mirror = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(mirror);
-    expect((await client.get('/simple/app/', 'HEAD')).status).toBe(200);
-    await settled(mirror);
-    expect(askedOf(upstream)).toEqual(['page app']);
-  });
-
-  it('of an upstream that is near', async () => {
-    const upstream = await stageUpstream({ projects: CHAIN });
-    const mirror = await startMirror({ upstreams: [upstream], withoutFastDoor: true });
-    const [only] = mirror.mirror.upstreams;
-    // On a busy machine nothing is near at once.
-    for (let at = 0; at < 200 && (at < 16 || only!.roundTripMs! >= 4); at++)
-      await mirror.get(`/simple/nothing-${at}/`);
-    expect(only!.roundTripMs).toBeLessThan(5);
-    upstream.forget();
-    const client = new HandmadeInstaller(mirror);
-    await client.pages('app');
-    await client.metadata(METADATA);
-    await settled(mirror);
-    expect(askedOf(upstream)).toEqual(['page app', 'metadata app-1.0']);
-  });
-
-  it('offline', async () => {
-    const upstream = await stageFarUpstream(CHAIN);
-    const online = await startMirror({ upstreams: [upstream] });
-    const client = new HandmadeInstaller(online);
-    await client.pages('app');
-    await client.metadata(METADATA);
-    await client.file(METADATA);
-    await settled(online);
-    await online.stop();
-    upstream.forget();
-    const settings = { offline: true };
-    const offline = await startMirror({
-      upstreams: [upstream],
-      cacheDir: online.cacheDir,
-      settings,
-    });
-    expect((await new HandmadeInstaller(offline).pages('app'))[0]?.status).toBe(200);
-    expect(offline.mirror.ahead).toBeNull();
-    expect(upstream.requests).toEqual([]);
-  });
-
-  it('while the upstream is cut off, though it is known what would be wanted', async () => {
-    const upstream = await stageFarUpstream(CHAIN);
-    const online = await startMirror({ upstreams: [upstream] });
-    await new HandmadeInstaller(online).install({ filename: METADATA });
-    await settled(online);
-    await online.stop();
-    await upstream.down();
-    const mirror = await startMirror({
-      upstreams: [upstream],
-      cacheDir: online.cacheDir,
-      settings: QUICK,
-    });
-    const triedOf = (): unknown[] =>
-      mirror.log
-        .filter(({ message }) => message === 'page not refreshed')
-        .map(({ fields }) => fields['project']);
-    for (const pauseMs of [0, 6_000]) {
-      mirror.clock.advance(pauseMs);
-      await mirror.get('/simple/nothing/');
-    }
-    expect(mirror.mirror.statistics().mode).toBe('cut-off');
-    mirror.clock.advance(3_600_000);
-    const client = new HandmadeInstaller(mirror);
-    expect((await client.pages('app'))[0]?.status).toBe(200);
-    await settled(mirror);
-    expect(triedOf()).not.toContain('base');
-    expect(triedOf()).not.toContain('deep');
-  });
-
-  it('of the official index while that is forbidden, and of others it is', async () => {
-    const other = await stageFarUpstream(CHAIN);
-    const upstreams = [
-      index('pypi', other, { url: 'https://pypi.org/simple/' }),
-      index('second', other),
-    ];
-    const settings = { ...QUICK, upstreams, officialIndex: 'forbidden' as const };
-    const mirror = await startMirror({ upstreams: [], settings });
-    const client = new HandmadeInstaller(mirror);
-    await client.pages('app');
-    await client.metadata(METADATA);
-    await settled(mirror);
-    expect(mirror.mirror.statistics().upstreams[0]).toMatchObject({
-      pageFetches: 0,
-      fileFetches: 0,
-    });
-    expect(askedSet(other)).toContain('page base');
-  });
-});
-
 describe('what is asked ahead', () => {
   const WHEELS = ['one', 'two', 'three', 'four', 'five'].map((name, at, all) =>
     wheelOf(name, { requires: all.slice(at + 1, at + 2) }),
@@ -356,7 +210,7 @@ describe('what is asked ahead', () => {
     const mirror = await startMirror({ upstreams: [upstream] });
     const agents = [
       PIP_USER_AGENT,
-      WINDOWS_PIP,
+      WINDOWS_PIP_USER_AGENT,
       'curl/8.5.0',
       `${PIP_USER_AGENT.slice(0, -1)},"ci":true}`,
     ];

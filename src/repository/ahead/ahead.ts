@@ -53,6 +53,15 @@ const CONNECTIONS_FOR_FEW = 4;
 const METADATA_SUFFIX = '.metadata';
 
 /**
+ * Of what core metadata requires, so much is read: it comes from anybody, and may name extras of its own
+ * that lead to each other. Large real projects stay below.
+ */
+const MOST_REQUIREMENTS = 1_000;
+const LONGEST_REQUIREMENT = 1_000;
+const MOST_EXTRAS = 16;
+const MOST_SPECIFIERS = 32;
+
+/**
  * Asks upstreams for what an installer will want next, while it still reads what it got.
  *
  *     a page is asked for      → the pages of all that the project is known to need (learned before),
@@ -292,15 +301,25 @@ export class Ahead {
     for (const { name, specifier, extras } of requiredHere(session, project, requires)) {
       const required = session.follow(name);
       if (required === undefined) continue;
-      required.specifiers.add(specifier);
-      const isNews = extras.some((extra) => !required.extras.has(extra));
-      for (const extra of extras) required.extras.add(extra);
+      if (required.specifiers.size < MOST_SPECIFIERS) required.specifiers.add(specifier);
+      const extrasBefore = required.extras.size;
+      addExtras(required, extras);
       this.#wantPage(session, required, project.upstream, urgency);
-      // What the new extras require was passed over before.
-      if (!isNews) continue;
-      for (const texts of required.requires.values())
-        this.#wantRequired(session, required, texts, urgency);
+      if (required.extras.size > extrasBefore) this.#wantPassedOver(session, required, urgency);
     }
+  }
+
+  /** Wants what new extras require, in documents that were read before; they may name further extras. */
+  #wantPassedOver(session: Session, project: FollowedProject, urgency: Urgency): void {
+    this.#lanes.run(session.lane(`extras ${project.name}`), urgency, async () => {
+      for (let seen = -1; seen < project.extras.size;) {
+        seen = project.extras.size;
+        for (const texts of project.requires.values()) {
+          await setImmediate();
+          this.#wantRequired(session, project, texts, urgency);
+        }
+      }
+    });
   }
 
   /** What was learned of the project, if it was of an index that is still the same one. */
@@ -318,10 +337,14 @@ export class Ahead {
     for (const { name, extras } of requiredHere(session, project, learned.requires)) {
       const required = session.follow(name);
       if (required === undefined) return;
-      for (const extra of extras) required.extras.add(extra);
+      addExtras(required, extras);
       this.#wantPage(session, required, last, 'wanted');
     }
   }
+}
+
+function addExtras(project: FollowedProject, extras: readonly string[]): void {
+  for (const extra of extras) if (project.extras.size < MOST_EXTRAS) project.extras.add(extra);
 }
 
 /** The requirements that hold for the client's machine and the extras that somebody has named. */
@@ -330,8 +353,8 @@ function requiredHere(
   { extras }: FollowedProject,
   requires: readonly string[],
 ): Requirement[] {
-  return requires.flatMap((text) => {
-    const requirement = parseRequirement(text);
+  return requires.slice(0, MOST_REQUIREMENTS).flatMap((text) => {
+    const requirement = text.length > LONGEST_REQUIREMENT ? undefined : parseRequirement(text);
     if (requirement === undefined || requirement.url !== null) return [];
     const { marker } = requirement;
     // Without a machine everything may be wanted but extras that nobody has named.
