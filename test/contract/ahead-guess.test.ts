@@ -1,5 +1,5 @@
 /** What is guessed of an installer, and what becomes of guesses that are wrong. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   HandmadeInstaller,
   askedOf,
@@ -39,6 +39,30 @@ describe('a guess', () => {
       ['a', 'b', 'c', 'd', 'e'].map((name) => `wheel ${name}-1.0`),
     );
     expect(mirror.mirror.statistics().ahead).toMatchObject({ hits: 0, misses: 5 });
+  });
+
+  it('that is answered after it has turned out wrong leads to nothing', async () => {
+    const upstream = await stageFarUpstream(
+      {
+        app: [
+          wheelOf('app', { requires: ['base'] }),
+          wheelOf('app', { version: '2.0', requires: ['only-new'] }),
+        ],
+        base: [wheelOf('base')],
+        'only-new': [wheelOf('only-new')],
+      },
+      { legacyJson: false },
+    );
+    const guessed = /app-2\.0.*\.metadata$/;
+    upstream.fault(guessed, { delayMs: 800 });
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    await client.pages('app');
+    await vi.waitFor(() => expect(upstream.count(guessed)).toBe(1));
+    await client.metadata('app-1.0-py3-none-any.whl');
+    await settled(mirror);
+    expect(askedSet(upstream)).toContain('page base');
+    expect(askedSet(upstream)).not.toContain('page only-new');
   });
 
   it('of one client says nothing of another behind the same address', async () => {
