@@ -146,6 +146,7 @@ export class Ahead {
   #file(session: Session, path: string): void {
     this.#ledger.asked(path);
     session.asked(this.#index.heldBytes(path) ?? 0);
+    for (const wheel of session.takePostponed()) this.#wantFile(session, wheel);
     const isMetadata = path.endsWith(METADATA_SUFFIX);
     const wheel = isMetadata ? path.slice(0, -METADATA_SUFFIX.length) : path;
     if (!wheel.endsWith('.whl')) return;
@@ -279,7 +280,10 @@ export class Ahead {
     if (this.#index.heldBytes(wheel) !== undefined) return;
     this.#lanes.run(session.lane(wheel), 'wanted', async () => {
       const bytes = await this.#index.missingBytes(wheel);
-      if (bytes === null || !session.mayFetch(bytes)) return;
+      if (bytes === null) return;
+      const isAllowed = session.mayFetch(bytes);
+      if (isAllowed === 'later') session.postpone(wheel, bytes);
+      if (isAllowed !== 'now') return;
       const end = this.#ledger.begin(wheel, 'file', session, bytes);
       let fetchedBytes = 0;
       try {

@@ -18,6 +18,9 @@ export interface Allowance {
   readonly largestFileBytes: number;
 }
 
+/** Files that wait until the client has asked for more. */
+const MOST_POSTPONED = 300;
+
 /** Guesses that are tried before it shows whether they are any good. */
 const PROBES = 3;
 
@@ -63,6 +66,8 @@ export class Session {
   #probes = 0;
   /** Guesses that wait for the first one to turn out right. */
   #waiting: (() => void)[] = [];
+  /** Bytes by path. */
+  readonly #postponed = new Map<string, number>();
 
   /** @param now monotonic milliseconds */
   constructor(installer: Installer, allowance: Allowance, now: number) {
@@ -81,6 +86,7 @@ export class Session {
     if (now - this.#seenAt > RUN_ENDS_AFTER_MS) {
       this.#projects.clear();
       this.#waiting = [];
+      this.#postponed.clear();
       this.#probes = 0;
     }
     this.#seenAt = now;
@@ -134,6 +140,11 @@ export class Session {
     return this.#judge(project);
   }
 
+  #covers(bytes: number): boolean {
+    const covered = this.#allowance.creditBytes + this.#askedBytes * SHARE;
+    return this.#unaskedBytes + bytes <= covered;
+  }
+
   #judge({ guess, taken }: FollowedProject): 'hit' | 'miss' | null {
     if (guess === null || taken === null) return null;
     const isHit = guess === taken;
@@ -162,11 +173,31 @@ export class Session {
     return this.#misses === 0 || this.#hits > 3 * this.#misses;
   }
 
-  /** Whether a file of so many bytes may be fetched before the client has asked for it. */
-  mayFetch(bytes: number): boolean {
-    const { creditBytes, largestFileBytes } = this.#allowance;
-    if (bytes > largestFileBytes) return false;
-    return this.#unaskedBytes + bytes <= creditBytes + this.#askedBytes * SHARE;
+  /**
+   * Whether a file of so many bytes may be fetched before the client has asked for it: `later`, when the client has
+   * asked for more of what was fetched.
+   */
+  mayFetch(bytes: number): 'now' | 'later' | 'never' {
+    if (bytes > this.#allowance.largestFileBytes) return 'never';
+    return this.#covers(bytes) ? 'now' : 'later';
+  }
+
+  /** Keeps a file of so many bytes for later. */
+  postpone(path: string, bytes: number): void {
+    if (this.#postponed.size < MOST_POSTPONED) this.#postponed.set(path, bytes);
+  }
+
+  /** The files kept for later that may be fetched now, the first ones first. They are kept no more. */
+  takePostponed(): string[] {
+    const taken: string[] = [];
+    let bytes = 0;
+    for (const [path, more] of this.#postponed) {
+      bytes += more;
+      if (!this.#covers(bytes)) break;
+      this.#postponed.delete(path);
+      taken.push(path);
+    }
+    return taken;
   }
 
   /** The client has asked for something of so many bytes. */

@@ -12,7 +12,7 @@ function leftBytes(session: Session): number {
   let [low, high] = [-1, 1_000_000];
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    if (session.mayFetch(middle)) low = middle;
+    if (session.mayFetch(middle) === 'now') low = middle;
     else high = middle;
   }
   return low;

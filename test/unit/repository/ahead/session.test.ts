@@ -90,28 +90,42 @@ describe('guesses', () => {
 describe('what may be fetched ahead', () => {
   it('is as much as the credit before the client has asked for anything', () => {
     const session = newSession();
-    expect([session.mayFetch(1_000), session.mayFetch(1_001)]).toEqual([true, false]);
+    expect([session.mayFetch(1_000), session.mayFetch(1_001)]).toEqual(['now', 'later']);
     session.fetched(400);
-    expect([session.mayFetch(600), session.mayFetch(601)]).toEqual([true, false]);
+    expect([session.mayFetch(600), session.mayFetch(601)]).toEqual(['now', 'later']);
   });
 
   it('grows by half of what the client asks for', () => {
     const session = newSession();
     session.asked(600);
-    expect([session.mayFetch(1_300), session.mayFetch(1_301)]).toEqual([true, false]);
+    expect([session.mayFetch(1_300), session.mayFetch(1_301)]).toEqual(['now', 'later']);
   });
 
   it('is given back when the client asks for what was fetched', () => {
     const session = newSession();
     session.fetched(1_000);
-    expect(session.mayFetch(1)).toBe(false);
+    expect(session.mayFetch(1)).toBe('later');
     session.fetched(-1_000);
-    expect(session.mayFetch(1_000)).toBe(true);
+    expect(session.mayFetch(1_000)).toBe('now');
+  });
+
+  it('is not lost on files that come too early: they wait, in their order', () => {
+    const session = newSession();
+    session.fetched(1_000);
+    session.postpone('one.whl', 300);
+    session.postpone('two.whl', 400);
+    session.postpone('three.whl', 10);
+    expect(session.takePostponed()).toEqual([]);
+    session.fetched(-699);
+    expect(session.takePostponed()).toEqual(['one.whl']);
+    session.asked(30);
+    expect(session.takePostponed()).toEqual(['two.whl', 'three.whl']);
+    expect(session.takePostponed()).toEqual([]);
   });
 
   it('is no file above the limit, whatever the credit', () => {
     const session = newSession({ creditBytes: 1_000_000, largestFileBytes: 5_000 });
-    expect([session.mayFetch(5_000), session.mayFetch(5_001)]).toEqual([true, false]);
+    expect([session.mayFetch(5_000), session.mayFetch(5_001)]).toEqual(['now', 'never']);
   });
 });
 
