@@ -91,6 +91,11 @@ export class CachedRepository implements Repository {
     return await this.#refresher.newestRequires(project);
   }
 
+  /** Whether core metadata came from the upstream as documents or by ranges, and never as a whole wheel. */
+  get hasMetadata(): boolean {
+    return this.#files.hasMetadata;
+  }
+
   /** Opens connections to the upstream's hosts, for requests that are about to come. */
   warm(connections: number): void {
     this.#upstream.warm(connections);

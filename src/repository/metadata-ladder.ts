@@ -47,12 +47,20 @@ export class MetadataLadder {
   readonly #store: Store;
   readonly #maxBytes: number;
   readonly #log: Logger;
+  /** Rungs that documents came from in this run. */
+  readonly #climbed = new Set<MetadataRung>();
 
   constructor(upstream: Upstream, store: Store, maxBytes: number, log: Logger) {
     this.#upstream = upstream;
     this.#store = store;
     this.#maxBytes = maxBytes;
     this.#log = log;
+  }
+
+  /** Whether the upstream gave documents without the wheel around them so far, and some. */
+  get isShort(): boolean {
+    const gave = this.#climbed.has('upstream') || this.#climbed.has('ranges');
+    return gave && !this.#climbed.has('whole-wheel');
   }
 
   /** The document as a source of bytes for a fill, which verifies and stores it like any file. */
@@ -79,6 +87,7 @@ export class MetadataLadder {
         const bytes = await climb();
         if (bytes === undefined) continue;
         if (this.#isRight(request, bytes)) {
+          this.#climbed.add(rung);
           this.#store.catalog.count(`metadata_from_${rung.replace('-', '_')}`);
           return { bytes, rung };
         }

@@ -73,6 +73,11 @@ export class UpstreamFiles {
     store.onStored((request) => this.#stored(request));
   }
 
+  /** See {@link MetadataLadder.isShort}. */
+  get hasMetadata(): boolean {
+    return this.#ladder.isShort;
+  }
+
   /** @throws as Repository.file */
   async file(path: string, context: RequestContext): Promise<FileSource> {
     const held = this.#store.catalog.findFile(this.#upstream.name, path);

@@ -1,5 +1,6 @@
 /** What is guessed of an installer, and what becomes of guesses that are wrong. */
 import { describe, expect, it, vi } from 'vitest';
+import type { ProjectName } from '../../src/packaging/names.ts';
 import {
   HandmadeInstaller,
   askedOf,
@@ -39,6 +40,53 @@ describe('a guess', () => {
       ['a', 'b', 'c', 'd', 'e'].map((name) => `wheel ${name}-1.0`),
     );
     expect(mirror.mirror.statistics().ahead).toMatchObject({ hits: 0, misses: 5 });
+  });
+
+  it('costs no large wheel where core metadata is advertised and not there', async () => {
+    const large = { ...wheelOf('large', { paddingBytes: 6_000_000 }), metadataMissing: true };
+    const upstream = await stageFarUpstream(
+      { large: [large], root: [wheelOf('root', { requires: ['large'] })] },
+      { ranges: false },
+    );
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    await client.pages('root', 'large');
+    await settled(mirror);
+    expect(askedOf(upstream)).not.toContain('wheel large-1.0');
+    expect(upstream.bytesSent(/packages/)).toBeLessThan(100_000);
+    // Whoever asks for it gets it from the wheel, as without any guess.
+    expect((await client.metadata(large.filename)).status).toBe(200);
+  });
+
+  it('is not remembered in place of what a client has taken', async () => {
+    const upstream = await stageFarUpstream(
+      {
+        app: ['1.0', '2.0'].map((version) =>
+          wheelOf('app', { version, requires: [`of-${version}`] }),
+        ),
+      },
+      { legacyJson: false },
+    );
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    upstream.fault(/app-2\.0.*\.metadata$/, { delayMs: 500 });
+    await client.pages('app');
+    await client.metadata('app-1.0-py3-none-any.whl');
+    await settled(mirror);
+    const { dependencies } = mirror.mirror.store.catalog;
+    expect(dependencies.find('app' as ProjectName)).toMatchObject({ requires: ['of-1.0'] });
+  });
+
+  it('that turns out right is remembered as taken', async () => {
+    const upstream = await stageFarUpstream({ app: [wheelOf('app', { requires: ['base'] })] });
+    const mirror = await startMirror({ upstreams: [upstream] });
+    const client = new HandmadeInstaller(mirror);
+    await client.pages('app');
+    await settled(mirror);
+    await client.metadata('app-1.0-py3-none-any.whl');
+    await settled(mirror);
+    const { dependencies } = mirror.mirror.store.catalog;
+    expect(dependencies.find('app' as ProjectName)).toMatchObject({ requires: ['base'] });
   });
 
   it('that is answered after it has turned out wrong leads to nothing', async () => {

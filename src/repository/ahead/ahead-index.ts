@@ -67,6 +67,11 @@ export class AheadIndex {
     return this.#caches.some((cache) => cache.serves(project) && this.isFar(cache.name));
   }
 
+  /** Whether the upstream was seen to have core metadata beside its wheels, and never to need a whole one for it. */
+  hasMetadata(upstream: string): boolean {
+    return this.#caches.find(({ name }) => name === upstream)?.hasMetadata === true;
+  }
+
   /** Opens connections to the upstream that will be asked for the project first, if one will be. */
   warm(project: ProjectName, connections: number): void {
     const cache = this.#caches.find((each) => each.serves(project) && this.isFar(each.name));

@@ -3,10 +3,9 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/clock.ts';
 import { candidateProjects } from '../../packaging/filenames.ts';
 import { parseInstaller } from '../../packaging/installer.ts';
-import { isWanted } from '../../packaging/markers.ts';
+import type { Installer } from '../../packaging/installer.ts';
 import type { ProjectName } from '../../packaging/names.ts';
-import { parseRequirement } from '../../packaging/requirement.ts';
-import type { Requirement } from '../../packaging/requirement.ts';
+import type { DistributionFile } from '../../simple/model.ts';
 import { finishInSlices } from '../../simple/slices.ts';
 import type { DependencyTable } from '../../store/dependency-table.ts';
 import { upstreamOfPath } from '../../store/mirror-path.ts';
@@ -15,8 +14,9 @@ import type { Ledger } from './ledger.ts';
 import { Lanes } from './lanes.ts';
 import type { Urgency } from './lanes.ts';
 import { newestFile } from './newest-file.ts';
+import { addExtras, addSpecifier, requiredHere } from './required-here.ts';
 import { Session } from './session.ts';
-import type { Allowance, FollowedProject } from './session.ts';
+import type { Allowance, FollowedProject, ReadDocument } from './session.ts';
 
 /** Who asks. Two installers behind one address are told apart by what they say of themselves. */
 export interface Client {
@@ -46,20 +46,14 @@ export interface AheadOptions {
 /** Clients remembered at a time. */
 const MOST_SESSIONS = 500;
 
+/** Machines and versions of installers remembered at a time. */
+const MOST_INSTALLERS = 50;
+
 /** Connections that a run of an installer begins with: when it is known how much it will want, and when not. */
 const CONNECTIONS_FOR_MANY = 12;
 const CONNECTIONS_FOR_FEW = 4;
 
 const METADATA_SUFFIX = '.metadata';
-
-/**
- * Of what core metadata requires, so much is read: it comes from anybody, and may name extras of its own
- * that lead to each other. Large real projects stay below.
- */
-const MOST_REQUIREMENTS = 1_000;
-const LONGEST_REQUIREMENT = 1_000;
-const MOST_EXTRAS = 16;
-const MOST_SPECIFIERS = 32;
 
 /**
  * Asks upstreams for what an installer will want next, while it still reads what it got.
@@ -81,6 +75,7 @@ export class Ahead {
   readonly #allowance: Allowance;
   readonly #lanes: Lanes;
   readonly #sessions = new LRUCache<string, Session>({ max: MOST_SESSIONS });
+  readonly #installers = new LRUCache<string, Installer>({ max: MOST_INSTALLERS });
 
   constructor({ index, learned, ledger, clock, allowance, lanes }: AheadOptions) {
     this.#index = index;
@@ -117,11 +112,20 @@ export class Ahead {
       present.seen(now);
       return present;
     }
-    const installer = parseInstaller(userAgent);
+    const installer = this.#installerOf(userAgent);
     if (installer === undefined) return undefined;
     const session = new Session(installer, this.#allowance, now);
     this.#sessions.set(key, session);
     return session;
+  }
+
+  /** The same for all clients that say the same: the tags of a machine take much memory. */
+  #installerOf(userAgent: string): Installer | undefined {
+    const present = this.#installers.get(userAgent);
+    if (present !== undefined) return present;
+    const installer = parseInstaller(userAgent);
+    if (installer !== undefined) this.#installers.set(userAgent, installer);
+    return installer;
   }
 
   // ---- what was asked for ---------------------------------------------------------------------------
@@ -241,17 +245,27 @@ export class Ahead {
       const guess = pathOf(file);
       // Guessed in any case, so that it shows when guessing would be right again.
       this.#judged(project, session.guessed(project, guess));
-      if (file.coreMetadata !== false)
+      if (file.coreMetadata !== false && this.#isCheap(session, page.upstream, file))
         session.guess(() => this.#wantMetadata(session, project, guess, 'guessed'));
     } finally {
       end?.(fetchedBytes);
     }
   }
 
+  /** An index that advertises core metadata it does not have makes it cost the wheel. */
+  #isCheap(
+    { largestFileBytes }: Session,
+    upstream: string,
+    { sizeBytes }: DistributionFile,
+  ): boolean {
+    return (sizeBytes ?? Infinity) <= largestFileBytes || this.#index.hasMetadata(upstream);
+  }
+
   #wantMetadata(session: Session, project: FollowedProject, wheel: string, urgency: Urgency): void {
-    const known = project.requires.get(wheel);
+    const known = project.documents.get(wheel);
     if (known !== undefined) {
-      this.#wantRequired(session, project, known, urgency);
+      if (urgency === 'wanted') void this.#learn(project.name, wheel, known);
+      this.#wantRequired(session, project, known.requires, urgency);
       return;
     }
     this.#lanes.run(session.lane(metadataKey(wheel)), urgency, async () => {
@@ -263,13 +277,12 @@ export class Ahead {
       try {
         const { facts, fetchedBytes } = await this.#index.metadata(wheel);
         bytes = fetchedBytes;
-        project.requires.set(wheel, facts.requiresDist);
-        const index = this.#index.identityOf(upstreamOfPath(wheel));
-        if (index !== undefined) {
-          const learned = { index, version: facts.version, requires: facts.requiresDist };
-          await this.#learned.learn(project.name, learned);
-        }
-        this.#wantRequired(session, project, facts.requiresDist, urgency);
+        const document = { version: facts.version, requires: facts.requiresDist };
+        project.documents.set(wheel, document);
+        // A guess says less than what some client took once.
+        if (urgency === 'wanted' || this.#known(project.name) === undefined)
+          await this.#learn(project.name, wheel, document);
+        this.#wantRequired(session, project, document.requires, urgency);
       } finally {
         end?.(bytes);
       }
@@ -305,7 +318,7 @@ export class Ahead {
     for (const { name, specifier, extras } of requiredHere(session, project, requires)) {
       const required = session.follow(name);
       if (required === undefined) continue;
-      if (required.specifiers.size < MOST_SPECIFIERS) required.specifiers.add(specifier);
+      addSpecifier(required, specifier);
       const extrasBefore = required.extras.size;
       addExtras(required, extras);
       this.#wantPage(session, required, project.upstream, urgency);
@@ -318,12 +331,17 @@ export class Ahead {
     this.#lanes.run(session.lane(`extras ${project.name}`), urgency, async () => {
       for (let seen = -1; seen < project.extras.size;) {
         seen = project.extras.size;
-        for (const texts of project.requires.values()) {
+        for (const { requires } of project.documents.values()) {
           await setImmediate();
-          this.#wantRequired(session, project, texts, urgency);
+          this.#wantRequired(session, project, requires, urgency);
         }
       }
     });
+  }
+
+  async #learn(project: ProjectName, wheel: string, document: ReadDocument): Promise<void> {
+    const index = this.#index.identityOf(upstreamOfPath(wheel));
+    if (index !== undefined) await this.#learned.learn(project, { index, ...document });
   }
 
   /** What was learned of the project, if it was of an index that is still the same one. */
@@ -345,29 +363,6 @@ export class Ahead {
       this.#wantPage(session, required, last, 'wanted');
     }
   }
-}
-
-function addExtras(project: FollowedProject, extras: readonly string[]): void {
-  for (const extra of extras) if (project.extras.size < MOST_EXTRAS) project.extras.add(extra);
-}
-
-/** The requirements that hold for the client's machine and the extras that somebody has named. */
-function requiredHere(
-  { installer: { machine } }: Session,
-  { extras }: FollowedProject,
-  requires: readonly string[],
-): Requirement[] {
-  return requires.slice(0, MOST_REQUIREMENTS).flatMap((text) => {
-    const requirement = text.length > LONGEST_REQUIREMENT ? undefined : parseRequirement(text);
-    if (requirement === undefined || requirement.url !== null) return [];
-    const { marker } = requirement;
-    // Without a machine everything may be wanted but extras that nobody has named.
-    const holds =
-      machine === null
-        ? !/\bextra\b/.test(marker)
-        : isWanted(marker, machine.environment, [...extras]);
-    return holds ? [requirement] : [];
-  });
 }
 
 const newestKey = (project: ProjectName): string => `newest ${project}`;

@@ -24,6 +24,13 @@ const MOST_POSTPONED = 300;
 /** Guesses that are tried before it shows whether they are any good. */
 const PROBES = 3;
 
+/** What core metadata says. */
+export interface ReadDocument {
+  readonly version: string;
+  /** `Requires-Dist`. */
+  readonly requires: readonly string[];
+}
+
 /** One project, as far as one run of an installer has come to it. */
 export interface FollowedProject {
   readonly name: ProjectName;
@@ -44,7 +51,7 @@ export interface FollowedProject {
   /** Mirror path of the file that the client looked at first. */
   taken: string | null;
   /** `Requires-Dist` by mirror path, of the files whose core metadata was read. */
-  readonly requires: Map<string, readonly string[]>;
+  readonly documents: Map<string, ReadDocument>;
 }
 
 let sessions = 0;
@@ -74,6 +81,11 @@ export class Session {
     this.installer = installer;
     this.#allowance = allowance;
     this.#seenAt = now;
+  }
+
+  /** See {@link Allowance}. */
+  get largestFileBytes(): number {
+    return this.#allowance.largestFileBytes;
   }
 
   /** The name of some work for this client alone. */
@@ -106,7 +118,7 @@ export class Session {
       extras: new Set(),
       guess: null,
       taken: null,
-      requires: new Map(),
+      documents: new Map(),
     };
     this.#projects.set(name, project);
     return project;
