@@ -158,6 +158,9 @@ export function mirrorThrough(mirror: Mirror, repository: Repository, config: Co
   };
 }
 
+/** After a start, who asks for what is held comes first. */
+const PREPARE_AFTER_MS = 100;
+
 /** How a server is unlike a plain one. */
 export interface ServingOptions {
   /** The numbers of all workers together; by default the mirror's own. */
@@ -242,6 +245,8 @@ export async function serveMirror(
   );
   mirror.store.startBackground();
   mirror.scrub?.start();
+  // Loading the HTTP client holds up everything else for a moment: not the first answers.
+  setTimeout(() => void mirror.transport.prepare(), PREPARE_AFTER_MS).unref();
   const [origin] = server.origins;
   if (origin !== undefined && options.isPrivate !== true)
     await mirror.store.announce(origin, config.basePath === '/' ? '' : config.basePath);

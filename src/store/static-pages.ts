@@ -21,7 +21,7 @@ export interface StaticRenderer {
 }
 
 /** Changes within this time are written together, in milliseconds. */
-const COALESCE_MS = 50;
+const COALESCE_MS = 200;
 /** A page that another process should have written is written here after this time. */
 const OTHERS_GET_MS = 600;
 /** So many pages are written at a time; their rows go in one transaction. */

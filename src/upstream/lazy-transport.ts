@@ -51,6 +51,10 @@ class LazyTransport implements Transport {
     await (await this.#transport()).probe(url);
   }
 
+  async prepare(): Promise<void> {
+    if (this.#options.offline !== true) await this.#transport();
+  }
+
   async warm(url: URL, connections: number): Promise<void> {
     if (this.#options.offline !== true) await (await this.#transport()).warm(url, connections);
   }

@@ -69,6 +69,8 @@ export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>;
   /** Connects to the host of `url`, through its proxy if it has one, and hangs up. Throws as `request`. */
   probe(url: URL): Promise<void>;
+  /** Makes ready what the first request needs: it need not wait for it then. */
+  prepare(): Promise<void>;
   /**
    * Opens connections to the host of `url` until so many stand ready for the requests to come, unless they go
    * through a proxy. Says nothing of how that went.
