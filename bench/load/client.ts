@@ -54,6 +54,8 @@ function open(url: string, onBytes: (bytes: Buffer) => void): Socket {
   });
 }
 
+const LAST_CHUNK = '\r\n0\r\n\r\n';
+
 /** Status and announced length; `null` for a body that ends with the connection. */
 function readHead(head: string): { status: number; length: number | null } {
   const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1] ?? 0);
@@ -125,6 +127,9 @@ function hammerOne(target: Target, latencies: number[], isOver: () => boolean): 
     const request = Buffer.from(requestBytes(target, 'keep-alive'));
     let head: Buffer | null = Buffer.alloc(0);
     let [answerBytes, received, askedAt] = [0, 0, 0];
+    /** Ends with an empty chunk, wherever that is (RFC 9112 §7.1). */
+    let isChunked = false;
+    let tail = '';
     const ask = (): void => {
       askedAt = performance.now();
       socket.write(request);
@@ -135,14 +140,21 @@ function hammerOne(target: Target, latencies: number[], isOver: () => boolean): 
         head = Buffer.concat([head, bytes]);
         const end = head.indexOf(HEAD_END);
         if (end < 0) return;
-        const { status, length } = readHead(head.toString('latin1', 0, end));
-        if (length === null || (status !== 200 && status !== 304)) {
+        const text = head.toString('latin1', 0, end);
+        const { status, length } = readHead(text);
+        isChunked = length === null && /^transfer-encoding: *chunked/im.test(text);
+        if ((length === null && !isChunked) || (status !== 200 && status !== 304)) {
           return void socket.destroy(
             new Error(`${target.url}: status ${status}, length ${length}`),
           );
         }
-        answerBytes = end + 4 + length;
+        answerBytes = end + 4 + (length ?? 0);
         head = null;
+      }
+      if (isChunked) {
+        tail = (tail + bytes.toString('latin1')).slice(-LAST_CHUNK.length);
+        if (tail !== LAST_CHUNK) return;
+        answerBytes = received;
       }
       if (received < answerBytes) return;
       if (received > answerBytes) {
@@ -150,6 +162,7 @@ function hammerOne(target: Target, latencies: number[], isOver: () => boolean): 
       }
       latencies.push(performance.now() - askedAt);
       received = 0;
+      if (isChunked) [head, tail] = [Buffer.alloc(0), ''];
       if (isOver()) socket.end();
       else ask();
     });
