@@ -148,7 +148,8 @@ async function rateRunners(
   for (const { name, pid } of subjects) {
     const target = targets.get(name);
     if (target === undefined) continue;
-    await run.options.load.warmUp(target);
+    // Who breaks off under this load shows it again when it is measured, in that row.
+    await run.options.load.warmUp(target).catch((error: unknown) => run.note(name, error));
     runners[name] = () => run.options.load.rate(target, pid);
   }
   return runners;
