@@ -197,7 +197,7 @@ export class Ahead {
         project.upstream = learned.upstream;
         return;
       }
-    } else session.guess(() => this.#wantNewest(session, project, last));
+    } else session.guessDearly(() => this.#wantNewest(session, project, last));
     this.#lanes.run(session.lane(pageKey(name)), urgency, () =>
       this.#readPage(session, project, last),
     );
@@ -205,6 +205,8 @@ export class Ahead {
 
   /** Asks beside the page what the newest version requires: a round trip before its core metadata can say so. */
   #wantNewest(session: Session, project: FollowedProject, last: string | null): void {
+    // Core metadata has said it by now.
+    if (project.documents.size > 0) return;
     const key = newestKey(project.name);
     this.#lanes.run(session.lane(key), 'guessed', async () => {
       const end = this.#ledger.begin(key, 'facts', session, 0);

@@ -180,6 +180,13 @@ export class Session {
     } else this.#waiting.push(work);
   }
 
+  /** As {@link guess}, for what costs more: nothing of it is tried before a guess was right. */
+  guessDearly(work: () => void): void {
+    if (!this.mayGuess) return;
+    if (this.#hits > 0) work();
+    else this.#waiting.push(work);
+  }
+
   /** Whether guesses are worth fetching: none was wrong, or more than three of four were right. */
   get mayGuess(): boolean {
     return this.#misses === 0 || this.#hits > 3 * this.#misses;

@@ -35,6 +35,21 @@ describe('guesses', () => {
     expect(tryGuesses(newSession(), 10)).toBe(3);
   });
 
+  it('that are dear wait for a hit, without being tried', () => {
+    const session = newSession();
+    const done: string[] = [];
+    session.guessDearly(() => done.push('before'));
+    expect(done).toEqual([]);
+    take(session, 'right.whl');
+    session.guessDearly(() => done.push('after'));
+    expect(done).toEqual(['before', 'after']);
+    const wrong = newSession();
+    wrong.guessDearly(() => done.push('never'));
+    take(wrong, 'other.whl');
+    wrong.guessDearly(() => done.push('never'));
+    expect(done).toEqual(['before', 'after']);
+  });
+
   it('that wait begin with the first that turns out right, in their order, and later ones at once', () => {
     const session = newSession();
     const done: number[] = [];
