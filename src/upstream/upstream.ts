@@ -2,7 +2,6 @@
  * One index as the rest of the program sees it: pages, files and small documents, each with the
  * proof that it is what was asked for, or an error whose class says what to make of it.
  */
-import type { Clock } from '../core/clock.ts';
 import {
   ConfigurationError,
   InvalidUpstreamAnswerError,
@@ -12,7 +11,6 @@ import {
   UpstreamUnreachableError,
   WheelcellarError,
 } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
 import { redact } from '../core/redact.ts';
 import type { ProjectName } from '../packaging/names.ts';
 import { readPageInSlices } from '../simple/read-page.ts';
@@ -22,7 +20,6 @@ import type {
   IndexLayout,
   OpenFileOptions,
   PageAnswer,
-  PageReader,
   PageValidators,
   SmallAnswer,
   UpstreamStats,
@@ -40,58 +37,15 @@ import { projectFilter } from './project-globs.ts';
 import { ConnectBreaker, DEFAULT_REACHABILITY_TIMINGS } from './reachability.ts';
 import type { Reachability, ReachabilityTimings } from './reachability.ts';
 import { RoundTrips } from './round-trips.ts';
+import type { UpstreamEnvironment, UpstreamOptions } from './upstream-options.ts';
 import type { Transport } from './transport.ts';
 
 export type * from './answers.ts';
 export type { FetchSmallOptions } from './file-client.ts';
-export type { Reachability, ReachabilityTimings } from './reachability.ts';
+export type { Reachability } from './reachability.ts';
 export { createTransport } from './lazy-transport.ts';
 export type { Transport, TransportOptions } from './transport.ts';
-
-/** How to ask one index. */
-export interface UpstreamOptions {
-  /** Short name for people, paths and logs. */
-  readonly name: string;
-  /** The index URL, or the page of a find-links upstream. May hold a user and password. */
-  readonly url: string;
-  /** Default `simple`. */
-  readonly layout?: IndexLayout;
-  /** Globs of the only projects this upstream is asked for; absent: all. */
-  readonly projects?: readonly string[];
-  /** Hosts beside its own that its pages may lead to: `host`, `host:port`, `*.domain` or `*`. */
-  readonly fileHosts?: readonly string[];
-  readonly username?: string;
-  readonly password?: string;
-  /** Read once, at the first request; absent or `null`: none. */
-  readonly netrcPath?: string | null;
-  /** `forbidden`: the official index and its file host are never contacted. Default `allowed`. */
-  readonly officialIndex?: 'allowed' | 'forbidden';
-  /** Attempts after the first, for pages; default 3. */
-  readonly retries?: number;
-  /** Decoded; default 64 MB. */
-  readonly maxPageBytes?: number;
-  /** Default 5. */
-  readonly maxRedirects?: number;
-  /** Entries of a page, those that are left out included; default 500,000. */
-  readonly maxPageFiles?: number;
-  /** Times its length on the wire that a compressed answer may expand to; default 100. */
-  readonly maxExpansion?: number;
-  /** No attempt at a page begins later than this; default 15 s. */
-  readonly retryWithinMs?: number;
-  /** A page is given up after this; default 60 s. */
-  readonly pageWithinMs?: number;
-  /** For the headers of a page, when it is to be another than the transport's. */
-  readonly headersTimeoutMs?: number;
-  readonly reachability?: Partial<ReachabilityTimings>;
-  /** How pages are understood; by default as the Simple API's readers do. */
-  readonly readPage?: PageReader;
-}
-
-/** What an upstream needs of its surroundings. */
-export interface UpstreamEnvironment {
-  readonly clock: Clock;
-  readonly log: Logger;
-}
+export type { UpstreamEnvironment, UpstreamOptions } from './upstream-options.ts';
 
 /** What is known of a page that is asked for. */
 export interface FetchPageOptions {
