@@ -1,20 +1,25 @@
 /** Several processes behind one listener. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { download } from '../support/download.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
 import { noise } from '../support/fill-stage.ts';
 import { litterAfterSweep } from '../support/litter.ts';
+import { startWalker } from '../support/mirror-walker.ts';
+import { runCommand } from '../support/run-command.ts';
 import { startServer } from '../support/server-process.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { PIP_USER_AGENT } from '../support/user-agents.ts';
 import { writeWheel } from '../support/wheel-writer.ts';
 import { setStage } from './stage.ts';
 
+const PROGRAM = fileURLToPath(new URL('../../bin/wheelcellar.js', import.meta.url));
 const JSON_PAGE = 'application/vnd.pypi.simple.v1+json';
 
 /** The workers of a server: the processes whose parent it is. */
@@ -131,6 +136,61 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
     await expect
       .poll(() => wheels.map((wheel) => upstream.count(wheel, 'GET')), { timeout: 5_000 })
       .toEqual(wheels.map(() => 1));
+  });
+
+  it('evict together, and no link of the static tree dies', async () => {
+    const { upstream, serve, cacheDir } = await setStage();
+    const files = Array.from({ length: 12 }, (_, at) => ({
+      filename: `bulk-${at}.0-py3-none-any.whl`,
+      content: noise(400_000, at + 1),
+    }));
+    upstream.setProject('bulk', files);
+    const server = await serve('--workers', '3', '--max-size', '2MB');
+    const walker = startWalker(join(cacheDir, 'mirror'));
+    for (const { filename, content } of files) {
+      const got = await download(`${server.baseUrl}${upstream.filePath(filename)}`);
+      expect(got.sha256).toBe(sha256Of(content));
+    }
+    const figures = async (): Promise<{ held: { bytes: number }; evictedFiles: number }> =>
+      (await (await fetch(`${server.baseUrl}/-/stats`)).json()) as never;
+    await expect
+      .poll(async () => (await figures()).held.bytes, { timeout: 20_000 })
+      .toBeLessThanOrEqual(2_000_000);
+    // Counted in groups, every five seconds. Two who evict at once may take one more than they must.
+    await expect
+      .poll(async () => (await figures()).evictedFiles, { timeout: 15_000 })
+      .toBeGreaterThanOrEqual(files.length - 5);
+    const { links, dead } = await walker.stop();
+    expect(links).toBeGreaterThan(0);
+    expect(dead).toEqual([]);
+  });
+
+  it('hold to what was added within a second: the name is asked of no index any more', async () => {
+    const { upstream, serve, cacheDir, folder } = await setStage();
+    upstream.setProject('ours', [writeWheel({ name: 'ours', version: '1.0' })]);
+    const server = await serve('--workers', '3');
+    const listed = async (): Promise<string[]> => {
+      const answers = Array.from({ length: 9 }, async () => {
+        const headers = { accept: JSON_PAGE, connection: 'close' };
+        const page = await fetch(`${server.indexUrl}ours/`, { headers });
+        const { files } = (await page.json()) as { files: { filename: string }[] };
+        return files.map(({ filename }) => filename).join();
+      });
+      return [...new Set(await Promise.all(answers))];
+    };
+    expect(await listed()).toEqual(['ours-1.0-py3-none-any.whl']);
+    const added = writeWheel({ name: 'ours', version: '9.0' });
+    const path = join(folder, added.filename);
+    writeFileSync(path, added.content);
+    const { code } = await runCommand(
+      process.execPath,
+      [PROGRAM, 'add', '--cache-dir', cacheDir, path],
+      {
+        env: { PATH: process.env['PATH'], HOME: folder },
+      },
+    );
+    expect(code).toBe(0);
+    await expect.poll(listed, { timeout: 1_000 }).toEqual([added.filename]);
   });
 
   it('are replaced when one is killed, and nobody notices but its clients', async () => {
