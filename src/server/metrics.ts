@@ -17,7 +17,8 @@ export interface MetricsText {
 
 /** Writes the statistics in the text format of Prometheus. The library is loaded by the first who asks. */
 export async function metricsText(statistics: Statistics): Promise<MetricsText> {
-  const { Counter, Gauge, Registry } = await import('prom-client');
+  // In the bundle a library of the older module form has no names of its own when it is imported late.
+  const { Counter, Gauge, Registry } = (await import('prom-client')).default;
   const registry = new Registry();
   for (const { name, help, kind, values } of figuresOf(statistics)) {
     const labelNames = Object.keys(values[0]?.[0] ?? {});

@@ -74,6 +74,9 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
       processes: 3,
       upstreams: [{ fileFetches: 1, failures: 0 }],
     });
+    const metrics = await (await fetch(`${server.baseUrl}/-/metrics`)).text();
+    expect(metrics).toContain('\nwheelcellar_processes 3\n');
+    expect(metrics).toContain('\nwheelcellar_upstream_files_total{upstream="pypi"} 1\n');
   });
 
   it('show what another worker has stored within a second', async () => {
