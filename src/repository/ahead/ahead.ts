@@ -205,8 +205,8 @@ export class Ahead {
 
   /** Asks beside the page what the newest version requires: a round trip before its core metadata can say so. */
   #wantNewest(session: Session, project: FollowedProject, last: string | null): void {
-    // Core metadata has said it by now.
-    if (project.documents.size > 0) return;
+    // The page was read meanwhile, and what is guessed of it says the same.
+    if (project.guess !== null || project.documents.size > 0) return;
     const key = newestKey(project.name);
     this.#lanes.run(session.lane(key), 'guessed', async () => {
       const end = this.#ledger.begin(key, 'facts', session, 0);
