@@ -68,10 +68,7 @@ export class CachedRepository implements Repository {
 
   /** Milliseconds to the head of the upstream's answers, `null` before the first; Infinity while it may not be asked. */
   get roundTripMs(): number | null {
-    const mayAsk = this.#pages.mayAsk({
-      networkMode: 'normal',
-      signal: new AbortController().signal,
-    });
+    const mayAsk = this.#pages.mayAsk({ networkMode: 'normal' });
     if (!mayAsk || this.#upstream.reachability.state === 'cut-off') return Infinity;
     return this.#upstream.roundTripMs;
   }
@@ -119,7 +116,7 @@ export class CachedRepository implements Repository {
     const find = (): PageRow | undefined =>
       this.#store.catalog.findPage(this.name, project, this.#upstream.url);
     const before = find();
-    if (!this.#pages.mayAsk({ networkMode: 'normal', signal: new AbortController().signal })) {
+    if (!this.#pages.mayAsk({ networkMode: 'normal' })) {
       throw new NotHeldOfflineError(`${this.name} is not asked (offline).`);
     }
     await this.#pages.refresh(project, { force });

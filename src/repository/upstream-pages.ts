@@ -86,8 +86,8 @@ export class UpstreamPages {
   }
 
   /** Whether this upstream may be asked at all: not offline, and not the official index while that is forbidden. */
-  mayAsk(context: RequestContext): boolean {
-    return context.networkMode !== 'offline' && !this.#isForbidden();
+  mayAsk({ networkMode }: Pick<RequestContext, 'networkMode'>): boolean {
+    return networkMode !== 'offline' && !this.#isForbidden();
   }
 
   /** Asks the upstream again, whatever the stored page's age. @throws as the upstream does */
