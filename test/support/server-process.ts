@@ -61,6 +61,8 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
   const child = spawnProgram(options, cacheDir, folder.path);
   const output = collectOutput(child);
   const ended = endOf(child);
+  // One that is killed and never stopped leaves nothing behind but the cache folder it was given.
+  if (options.cacheDir !== undefined) void ended.then(() => folder.remove());
   const stop = async (): Promise<ServerEnd> => {
     const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
     child.kill('SIGTERM');
