@@ -88,7 +88,7 @@ export async function exportTree(
   const { folder, prefix, prune, signal, onProgress } = options;
   if (prefix !== '' && !prefix.split('/').every((each) => isSafeSegment(each)))
     throw new ConfigurationError([`${JSON.stringify(prefix)} is no folder of the tree.`]);
-  makePublicFolder(folder);
+  await makePublicFolder(folder);
   await checkPlace(folder, place.store);
   const lock = await tryFolderLock(folder, 'export', () => {});
   if (lock === undefined) throw new BusyError(`Another export is at work on ${folder}.`);
@@ -220,7 +220,7 @@ async function putFile(
   target: string,
   row: HeldFile,
 ): Promise<'linked' | 'copied' | null> {
-  makePublicFolder(dirname(target));
+  await makePublicFolder(dirname(target));
   const temporary = temporaryName(dirname(target));
   try {
     try {
@@ -258,7 +258,7 @@ async function writePage(
   const path = join(folder, name);
   written.add(name.split(sep).join('/'));
   if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
-  makePublicFolder(dirname(path));
+  await makePublicFolder(dirname(path));
   await writeAtomically(path, dirname(path), text, { mode: 0o644 });
   tally.pagesWritten++;
 }

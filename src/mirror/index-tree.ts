@@ -74,7 +74,7 @@ export async function writeIndexes(
 
 async function placeFiles(index: TreeIndex): Promise<PlacedIndex> {
   const { folder } = index;
-  makePublicFolder(folder);
+  await makePublicFolder(folder);
   await removeLitter(folder);
   const before = await readRecord(folder);
   // From here on others know whose folder this is.
@@ -115,7 +115,7 @@ async function placeOne(
   folder: string,
   file: DownloadedFile,
 ): Promise<{ page: PageFile; isNew: boolean }> {
-  makePublicFolder(folder);
+  await makePublicFolder(folder);
   // Bytes never change under a name that a page has given out.
   const plain = join(folder, file.filename);
   const isTaken = await holdsOther(plain, file);
@@ -123,7 +123,7 @@ async function placeOne(
   const target = join(folder, place);
   const isNew = (await lstat(target).catch(() => undefined)) === undefined;
   if (isNew) {
-    makePublicFolder(dirname(target));
+    await makePublicFolder(dirname(target));
     await placeFile(file.path, target);
   }
   const metadata = await wheelMetadata(target, file.filename);

@@ -51,13 +51,13 @@ export async function writeOutput(
 ): Promise<WrittenIndex[]> {
   if (kind === 'folder') return await writeIndexes(indexesIn(output), writing);
   const trees = join(dirname(output), treesName(output));
-  makePublicFolder(trees);
+  await makePublicFolder(trees);
   const current = await readlink(output).catch(() => undefined);
   const name = await freeName(trees, writing.now);
   const tree = join(trees, name);
   await removeHalfTrees(trees);
   const half = `${tree}.half`;
-  makePublicFolder(half);
+  await makePublicFolder(half);
   if (current !== undefined && existsSync(output)) await cloneTree(await realpath(output), half);
   const written = await writeIndexes(indexesIn(half), writing);
   await rename(half, tree);
@@ -106,7 +106,7 @@ async function cloneTree(from: string, to: string): Promise<void> {
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
     if (entry.isDirectory()) {
-      makePublicFolder(target);
+      await makePublicFolder(target);
       await cloneTree(source, target);
     } else if (entry.isSymbolicLink()) {
       await symlink(await readlink(source), target);

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { chmodSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
+import { mkdir, open, rename, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { codeOf } from '../core/errors.ts';
 
-/** How a file is written as a whole. */
 /** What a file is made of: all at once, or piece after piece. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
 
+/** How a file is written as a whole. */
 export interface AtomicWriteOptions {
   /** Permission bits of the finished file. */
   readonly mode: number;
@@ -35,7 +36,7 @@ export async function writeAtomically(
   try {
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await removeFile(temporary);
     throw error;
   }
 }
@@ -54,7 +55,7 @@ export async function writeNewFile(
     await handle.close();
   } catch (error) {
     await handle.close().catch(() => {});
-    await rm(path, { force: true });
+    await removeFile(path);
     throw error;
   }
 }
@@ -72,13 +73,46 @@ async function writeContent(handle: FileHandle, content: FileContent): Promise<v
   }
 }
 
-/** Makes a folder of the mirror and its parents, 0755 whatever the umask says: others read them. */
-export function makePublicFolder(path: string): void {
+/**
+ * Makes a folder of the mirror and its parents, 0755 whatever the umask says: others read them. `false`:
+ * it was there.
+ */
+export async function makePublicFolder(path: string): Promise<boolean> {
+  const made = await mkdir(path, { recursive: true, mode: 0o755 });
+  if (made !== undefined) openToOthers(path, made);
+  return made !== undefined;
+}
+
+/** As {@link makePublicFolder}, at once. */
+export function makePublicFolderNow(path: string): void {
   const made = mkdirSync(path, { recursive: true, mode: 0o755 });
-  if (made === undefined) return;
+  if (made !== undefined) openToOthers(path, made);
+}
+
+function openToOthers(path: string, made: string): void {
+  // All that one call has made have the same mode.
+  if ((statSync(path).mode & 0o777) === 0o755) return;
   for (let folder = path; ; folder = dirname(folder)) {
     chmodSync(folder, 0o755);
     if (folder === made || folder === dirname(folder)) return;
+  }
+}
+
+/** Removes a file; one that is gone is no error. Not `rm`, which looks twice at what it removes. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** As {@link removeFile}, at once. */
+export function removeFileNow(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
   }
 }
 

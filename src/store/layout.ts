@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StorageError, codeOf } from '../core/errors.ts';
-import { makePublicFolder } from './atomic-file.ts';
+import { makePublicFolderNow } from './atomic-file.ts';
 
 /**
  * Where everything lies in the cache folder.
@@ -68,7 +68,7 @@ export function layoutOf(cacheDir: string): Layout {
 export function prepareLayout(layout: Layout): void {
   try {
     makeFolders(layout.cacheDir);
-    makePublicFolder(join(layout.mirrorDir, 'packages'));
+    makePublicFolderNow(join(layout.mirrorDir, 'packages'));
     mkdirSync(layout.stateDir, { recursive: true, mode: 0o700 });
     for (const dir of [layout.pagesDir, layout.partialDir, layout.locksDir, layout.withheldDir]) {
       mkdirSync(dir, { recursive: true, mode: 0o700 });

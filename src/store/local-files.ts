@@ -68,7 +68,7 @@ export class LocalFiles {
   ): Promise<HeldFile> {
     const filename = basename(path);
     const target = this.#layout.fileAt(path);
-    makePublicFolder(dirname(target));
+    await makePublicFolder(dirname(target));
     const temporary = temporaryName(this.#layout.partialDir);
     try {
       await copyFile(sourcePath, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
@@ -161,7 +161,7 @@ export class LocalFiles {
     if (project === undefined) return false;
     const mirrorPath = `${ADOPTED_BELOW}${where}`;
     if (this.#catalog.findFile(LOCAL_UPSTREAM, mirrorPath) !== undefined) return false;
-    makePublicFolder(dirname(this.#layout.fileAt(mirrorPath)));
+    await makePublicFolder(dirname(this.#layout.fileAt(mirrorPath)));
     await this.#record(path, mirrorPath, project, await sha256Of(path), 'adopted');
     return true;
   }

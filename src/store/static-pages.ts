@@ -1,10 +1,10 @@
-import { renameSync, rmSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ProjectName } from '../packaging/names.ts';
-import { makePublicFolder, temporaryName, writeNewFile } from './atomic-file.ts';
+import { makePublicFolder, removeFileNow, temporaryName, writeNewFile } from './atomic-file.ts';
 import type { Catalog } from './catalog.ts';
 import type { Layout } from './layout.ts';
 
@@ -158,8 +158,7 @@ export class StaticPages {
         const folder = join(this.#layout.mirrorDir, project);
         const isDone = await this.#catalog.publishStatic(project, revision, () => {
           if (!wasWritten) return;
-          for (const name of ['index.html', 'index.json'])
-            rmSync(join(folder, name), { force: true });
+          for (const name of ['index.html', 'index.json']) removeFileNow(join(folder, name));
         });
         if (isDone) {
           if (wasWritten) await rmdir(folder).catch(() => {});
@@ -184,13 +183,13 @@ export class StaticPages {
     pages: StaticPage,
   ): Promise<boolean> {
     const folder = join(this.#layout.mirrorDir, folderName);
-    // After the loss of a catalog nearly all pages are right already.
-    if (await isWritten(folder, pages)) {
-      return await this.#catalog.publishStatic(project, revision, () => {});
+    if (!(await makePublicFolder(folder))) {
+      // After the loss of a catalog nearly all pages are right already.
+      if (await isWritten(folder, pages))
+        return await this.#catalog.publishStatic(project, revision, () => {});
+      if (this.#catalog.staticRevisionOf(project) === 0)
+        await this.#setForeignPageAside(folder, folderName);
     }
-    makePublicFolder(folder);
-    if (this.#catalog.staticRevisionOf(project) === 0)
-      await this.#setForeignPageAside(folder, folderName);
     const written: [temporary: string, final: string][] = [];
     try {
       for (const [name, text] of [
@@ -205,7 +204,7 @@ export class StaticPages {
         for (const [temporary, final] of written) renameSync(temporary, final);
       });
     } finally {
-      await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })));
+      for (const [temporary] of written) removeFileNow(temporary);
     }
   }
 

@@ -7,10 +7,11 @@ import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
-import { newDataFileName, newNonce, writeFillState } from '../../src/store/fill/fill-state.ts';
+import { newDataFileName, newNonce } from '../../src/store/fill/fill-state.ts';
 import { thisProcess } from '../../src/store/fill/process-identity.ts';
 import { fillKey, layoutOf } from '../../src/store/layout.ts';
 import type { Layout } from '../../src/store/layout.ts';
+import { leaveNote } from '../support/fill-note.ts';
 import { download } from '../support/download.ts';
 import type { Download } from '../support/download.ts';
 import type { FakeFile } from '../support/fake-upstream.ts';
@@ -57,7 +58,7 @@ function plantPartial(layout: Layout, path: string, bytes: Buffer, totalBytes: n
   const dataFile = newDataFileName(key, 1);
   writeFileSync(join(layout.partialDir, dataFile), bytes, { mode: 0o600 });
   const { pid } = spawnSync('true');
-  writeFillState(layout, key, {
+  leaveNote(layout, key, {
     phase: 'filling',
     epoch: 1,
     nonce: newNonce(),

@@ -14,14 +14,10 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FillRequest } from '../../src/store/fill/byte-source.ts';
 import type { TryFillLock } from '../../src/store/fill/fill-lock.ts';
-import {
-  newDataFileName,
-  newNonce,
-  readFillState,
-  writeFillState,
-} from '../../src/store/fill/fill-state.ts';
+import { newDataFileName, newNonce, readFillState } from '../../src/store/fill/fill-state.ts';
 import type { FillPhase } from '../../src/store/fill/fill-state.ts';
 import { thisProcess } from '../../src/store/fill/process-identity.ts';
+import { leaveNote } from '../support/fill-note.ts';
 import { attach, keyOf, noise, outcomeOf, setFillStage, settled } from '../support/fill-stage.ts';
 import type { FillStage } from '../support/fill-stage.ts';
 
@@ -50,7 +46,7 @@ function plant(stage: FillStage, request: FillRequest, planted: Planted): string
   writeFileSync(path, planted.bytes, { mode: 0o600 });
   if (planted.isReadOnly === true) chmodSync(path, 0o444);
   const owner = thisProcess();
-  writeFillState(stage.layout, key, {
+  leaveNote(stage.layout, key, {
     phase: planted.phase ?? 'filling',
     epoch: 3,
     nonce: newNonce(),

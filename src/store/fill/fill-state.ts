@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../../core/errors.ts';
 import type { Layout } from '../layout.ts';
-import { temporaryName } from '../atomic-file.ts';
+import { removeFileNow } from '../atomic-file.ts';
 import type { FillError } from './fill-error.ts';
 import { isProvablyDead } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
@@ -15,7 +15,7 @@ import type { ProcessIdentity } from './process-identity.ts';
  */
 export type FillPhase = 'connecting' | 'filling' | 'left' | 'failed';
 
-/** The note an owner leaves beside its data: `partial/<key>.json`, always replaced as a whole. */
+/** What the note says that an owner leaves beside its data, `partial/<key>.json`. {@link FillNote} */
 export interface FillState {
   readonly phase: FillPhase;
   /** Rises with every change of owner. */
@@ -43,10 +43,28 @@ export function newDataFileName(key: string, epoch: number): string {
   return `${key}.${epoch}.${newNonce()}.part`;
 }
 
-/** The note for `key`, or `undefined` when there is none that can be read. */
+/**
+ * The note for `key`, or `undefined` when there is none that can be read. Of a note with several lines the
+ * last whole one counts: whoever reads while a line is appended has the one before.
+ */
 export function readFillState(layout: Layout, key: string): FillState | undefined {
+  const path = stateFile(layout, key);
+  // Mostly there is none, and an exception costs more than a look.
+  if (!existsSync(path)) return undefined;
   try {
-    const state = JSON.parse(readFileSync(stateFile(layout, key), 'utf8')) as FillState;
+    for (const line of readFileSync(path, 'utf8').split('\n').toReversed()) {
+      const state = line === '' ? undefined : parseState(line, key);
+      if (state !== undefined) return state;
+    }
+    return undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parseState(line: string, key: string): FillState | undefined {
+  try {
+    const state = JSON.parse(line) as FillState;
     const isUsable =
       typeof state.nonce === 'string' &&
       typeof state.epoch === 'number' &&
@@ -62,22 +80,9 @@ export function readFillState(layout: Layout, key: string): FillState | undefine
   }
 }
 
-/** Replaces the note. Synchronous: 30 µs, and an owner must not be overtaken by its own earlier note. */
-export function writeFillState(layout: Layout, key: string, state: FillState): void {
-  const path = stateFile(layout, key);
-  const temporary = temporaryName(layout.partialDir);
-  try {
-    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
 /** Removes the note if it is still the one of this ownership. */
 export function removeFillState(layout: Layout, key: string, nonce: string): void {
-  if (readFillState(layout, key)?.nonce === nonce) rmSync(stateFile(layout, key), { force: true });
+  if (readFillState(layout, key)?.nonce === nonce) removeFileNow(stateFile(layout, key));
 }
 
 /** Whether whoever left this note will never write again: it stopped in order, or is dead beyond doubt. */
@@ -121,6 +126,6 @@ export function claimSuccession(layout: Layout, key: string, dead: FillState): b
 }
 
 /** Where the note of `key` lies. */
-function stateFile(layout: Layout, key: string): string {
+export function stateFile(layout: Layout, key: string): string {
   return join(layout.partialDir, `${key}.json`);
 }

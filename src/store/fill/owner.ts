@@ -1,9 +1,9 @@
 import { renameSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, StorageError, messageOf } from '../../core/errors.ts';
-import { writeFully } from '../atomic-file.ts';
+import { removeFile, writeFully } from '../atomic-file.ts';
 import { hasReadableEnd } from './archive-end.ts';
 import type { FillRequest } from './byte-source.ts';
 import { DataFile } from './data-file.ts';
@@ -11,13 +11,13 @@ import { checkRoom } from './disk-room.ts';
 import { FillBody, storing } from './fill-body.ts';
 import type { FillEnvironment } from './fill-environment.ts';
 import { describeError } from './fill-error.ts';
+import { FillNote } from './fill-note.ts';
 import {
   isForsaken,
   newDataFileName,
   newNonce,
   readFillState,
   removeFillState,
-  writeFillState,
 } from './fill-state.ts';
 import type { FillPhase, FillState } from './fill-state.ts';
 import { thisProcess } from './process-identity.ts';
@@ -45,6 +45,7 @@ export class Owner {
   readonly #progress: FillProgress;
   readonly #nonce = newNonce();
   readonly #body: FillBody;
+  readonly #notes: FillNote;
   readonly #lost = new AbortController();
   readonly #signal: AbortSignal;
   readonly #stop: AbortSignal;
@@ -64,6 +65,7 @@ export class Owner {
     this.#key = key;
     this.#progress = progress;
     this.#body = new FillBody(request);
+    this.#notes = new FillNote(env.layout, key);
     this.#stop = stop;
     this.#signal = AbortSignal.any([stop, this.#lost.signal]);
   }
@@ -96,6 +98,7 @@ export class Owner {
     } catch (thrown) {
       return await this.#end(thrown);
     } finally {
+      this.#notes.close();
       await this.#body.close();
     }
   }
@@ -221,7 +224,7 @@ export class Owner {
     this.#progress.wake();
     await handle.datasync();
     await publish(this.#env, this.#request, this.#path, verifier.sha256, position);
-    await rm(this.#path, { force: true });
+    await removeFile(this.#path);
     removeFillState(this.#env.layout, this.#key, this.#nonce);
   }
 
@@ -245,7 +248,7 @@ export class Owner {
     } catch (error) {
       this.#env.log.debug('a failed fill could not be noted', { reason: messageOf(error) });
     }
-    if (this.#dataFile !== '') await rm(this.#path, { force: true }).catch(() => {});
+    if (this.#dataFile !== '') await removeFile(this.#path).catch(() => {});
     if (isLost) return 'lost';
     if (this.#stop.aborted) return 'left';
     throw thrown;
@@ -268,7 +271,7 @@ export class Owner {
 
   #note(phase: FillPhase, thrown?: unknown): void {
     const { upstream, path } = this.#request;
-    writeFillState(this.#env.layout, this.#key, {
+    this.#notes.write({
       phase,
       epoch: this.#epoch,
       nonce: this.#nonce,

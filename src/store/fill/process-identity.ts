@@ -12,14 +12,17 @@ export interface ProcessIdentity {
   readonly pidNamespace: string | null;
 }
 
-/** The identity of this process. */
+let own: ProcessIdentity | undefined;
+
+/** The identity of this process, asked of the system once. */
 export function thisProcess(): ProcessIdentity {
-  return {
+  own ??= {
     pid: process.pid,
     startTime: startTimeOf(process.pid)?.startTime ?? null,
-    boot: bootId(),
+    boot: readText('/proc/sys/kernel/random/boot_id')?.trim() ?? hostname(),
     pidNamespace: pidNamespace(),
   };
+  return own;
 }
 
 /**
@@ -27,7 +30,8 @@ export function thisProcess(): ProcessIdentity {
  * a process that started later, or is a zombie (which `kill(pid, 0)` takes for alive). Doubt means `false`.
  */
 export function isProvablyDead(other: ProcessIdentity): boolean {
-  if (other.boot !== bootId() || other.pidNamespace !== pidNamespace()) return false;
+  const { boot, pidNamespace: namespace } = thisProcess();
+  if (other.boot !== boot || other.pidNamespace !== namespace) return false;
   const present = startTimeOf(other.pid);
   if (present === undefined) return !answersSignals(other.pid);
   if (present.state === 'Z' || present.state === 'X') return true;
@@ -50,10 +54,6 @@ function answersSignals(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
-}
-
-function bootId(): string {
-  return readText('/proc/sys/kernel/random/boot_id')?.trim() ?? hostname();
 }
 
 function pidNamespace(): string | null {

@@ -2,7 +2,7 @@ import { linkSync, statSync } from 'node:fs';
 import { chmod, mkdir, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { StorageError, codeOf } from '../../core/errors.ts';
-import { makePublicFolder } from '../atomic-file.ts';
+import { makePublicFolder, makePublicFolderNow } from '../atomic-file.ts';
 import { sha256Of } from '../digest.ts';
 import type { HeldFile } from '../held-file.ts';
 import type { FillRequest } from './byte-source.ts';
@@ -38,6 +38,8 @@ export async function publishFile(
   const target = env.layout.fileAt(file.path);
   for (let attempt = 0; ; attempt++) {
     const source = await occupant(env, target, file.sha256, file.sizeBytes, verifiedFile);
+    // Outside of the transaction: three folders take longer than the rest of it.
+    if (source === verifiedFile) await makePublicFolder(dirname(target));
     const published = await stat(source);
     try {
       await env.catalog.addFile({ ...file, mtimeMs: Math.floor(published.mtimeMs) }, () =>
@@ -61,7 +63,7 @@ export async function adoptPublished(
   const listed = request.hashes['sha256']?.toLowerCase();
   if (listed === undefined) return;
   const target = env.layout.fileAt(request.path);
-  const present = await stat(target).catch(() => undefined);
+  const present = statSync(target, { throwIfNoEntry: false });
   if (present === undefined || !present.isFile()) return;
   if (request.sizeBytes !== null && request.sizeBytes !== present.size) return;
   if ((await sha256Of(target)) !== listed) return;
@@ -79,7 +81,7 @@ async function occupant(
   sizeBytes: number,
   verifiedFile: string,
 ): Promise<string> {
-  const present = await stat(target).catch(() => undefined);
+  const present = statSync(target, { throwIfNoEntry: false });
   if (present === undefined) return verifiedFile;
   if (verifiedFile === target) {
     await chmod(target, 0o444);
@@ -101,13 +103,22 @@ async function occupant(
 
 /** Runs inside the catalog's transaction: the name must be there when the row is. */
 function putInPlace(verifiedFile: string, target: string, inode: number): void {
-  // Again, since the folder of an evicted file goes with it.
-  makePublicFolder(dirname(target));
+  try {
+    linkOnce(verifiedFile, target);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    // The folder of an evicted file went with it a moment ago.
+    makePublicFolderNow(dirname(target));
+    linkOnce(verifiedFile, target);
+  }
+  if (statSync(target).ino !== inode)
+    throw new OccupiedError(`${target} is occupied by another file.`);
+}
+
+function linkOnce(verifiedFile: string, target: string): void {
   try {
     linkSync(verifiedFile, target);
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
   }
-  if (statSync(target).ino !== inode)
-    throw new OccupiedError(`${target} is occupied by another file.`);
 }

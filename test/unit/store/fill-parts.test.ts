@@ -15,7 +15,6 @@ import {
   newDataFileName,
   readFillState,
   removeFillState,
-  writeFillState,
 } from '../../../src/store/fill/fill-state.ts';
 import type { FillState } from '../../../src/store/fill/fill-state.ts';
 import { isProvablyDead, thisProcess } from '../../../src/store/fill/process-identity.ts';
@@ -24,6 +23,7 @@ import { Verifier } from '../../../src/store/fill/verifier.ts';
 import { layoutOf, prepareLayout } from '../../../src/store/layout.ts';
 import type { Layout } from '../../../src/store/layout.ts';
 import { sweep } from '../../../src/store/sweep.ts';
+import { leaveNote } from '../../support/fill-note.ts';
 import { makeTempFolder } from '../../support/temp-folder.ts';
 import { writeWheel } from '../../support/wheel-writer.ts';
 
@@ -119,7 +119,7 @@ describe('progress', () => {
 describe('note', () => {
   it('is read as it was written, and removed by its own nonce only', async () => {
     const layout = await setLayout();
-    writeFillState(layout, KEY, state());
+    leaveNote(layout, KEY, state());
     expect(readFillState(layout, KEY)).toMatchObject({ nonce: 'n', totalBytes: 3 });
     removeFillState(layout, KEY, 'another');
     expect(readFillState(layout, KEY)).toBeDefined();
@@ -262,7 +262,7 @@ describe('sweep', () => {
     held = nothingHeld as Parameters<typeof sweep>[1],
   ): Promise<string[]> {
     const layout = await setLayout();
-    writeFillState(layout, KEY, note);
+    leaveNote(layout, KEY, note);
     for (const name of [note.dataFile, newDataFileName(KEY, 9), '.x.tmp', `${KEY}.1.n.take`]) {
       writeFileSync(join(layout.partialDir, name), 'abc');
     }
