@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { codeOf } from '../../core/errors.ts';
+import { RecentBytes } from './recent-bytes.ts';
 
 const readAt = promisify(read);
 
@@ -28,6 +29,8 @@ export class DataFile {
     readonly bytes: Promise<Buffer>;
   } | null = null;
   #state: DataFileState = 'growing';
+  /** What this process has written last. */
+  readonly recent: RecentBytes = new RecentBytes();
 
   private constructor(descriptor: number) {
     this.#descriptor = descriptor;

@@ -87,7 +87,8 @@ async function* readFill(
       }
       const limit = file === null ? 0 : readableEnd(file, progress.totalBytes, range, holdAll);
       if (file !== null && position < limit) {
-        const piece = await file.read(position, Math.min(PIECE_BYTES, limit - position));
+        const length = Math.min(PIECE_BYTES, limit - position);
+        const piece = file.recent.take(position, length) ?? (await file.read(position, length));
         if (piece.length === 0)
           throw new StorageError(`${request.filename} was cut short on the disk.`);
         position += piece.length;

@@ -6,12 +6,12 @@ import {
   messageOf,
 } from '../../core/errors.ts';
 import { backoffMs, sleep } from '../../core/sleep.ts';
-import { writeFully } from '../atomic-file.ts';
 import type { FillRequest, SourceAnswer } from './byte-source.ts';
 import { checkRoom } from './disk-room.ts';
 import { storing } from './fill-body.ts';
 import type { FillBody } from './fill-body.ts';
 import type { FillEnvironment } from './fill-environment.ts';
+import { PieceWriter } from './piece-writer.ts';
 import type { FillProgress } from './progress.ts';
 
 /** Only so much progress makes up for earlier breaks: an upstream that always halves would be asked for ever. */
@@ -171,8 +171,8 @@ async function store(
   const { body, request, signal } = reception;
   const most = body.totalBytes ?? request.maxBytes;
   let at = start;
-  /** The next piece is received and digested meanwhile. One at a time: the size is what is written. */
-  let writing: Promise<void> | null = null;
+  /** The next pieces are received and digested meanwhile. */
+  let writer: PieceWriter | null = null;
   try {
     for await (const chunk of answer.body) {
       let bytes = chunk;
@@ -192,13 +192,17 @@ async function store(
       }
       lookForRoom(reception, course);
       body.verifier.update(bytes);
-      await writing;
-      writing = write(reception, bytes, at);
+      writer ??= new PieceWriter(body.handle, at, (position, pieces) =>
+        show(reception, position, pieces),
+      );
+      const [open, piece] = [writer, bytes];
+      await storing(request.filename, () => open.add(piece));
       at += bytes.length;
     }
   } finally {
     // What was digested is part of the file, also when the answer has broken.
-    await writing;
+    const open = writer;
+    if (open !== null) await storing(request.filename, () => open.finish());
   }
   if (at < body.position) {
     throw new UpstreamUnavailableError(
@@ -207,19 +211,16 @@ async function store(
   }
 }
 
-/** Writes one piece and shows it. A failure waits for whoever awaits this. */
-function write(
-  { body, progress, request }: Reception,
-  bytes: Uint8Array,
-  at: number,
-): Promise<void> {
-  const written = storing(request.filename, () => writeFully(body.handle, bytes, at)).then(() => {
-    body.position = at + bytes.length;
-    body.file.advance(body.position);
-    progress.grown(body.position);
-  });
-  written.catch(() => {});
-  return written;
+/** Tells readers what is written. */
+function show(
+  { body, progress }: Reception,
+  position: number,
+  pieces: readonly Uint8Array[],
+): void {
+  body.file.recent.add(body.position, pieces);
+  body.position = position;
+  body.file.advance(position);
+  progress.grown(position);
 }
 
 function lookForRoom({ body, env, request }: Reception, course: Course): void {
