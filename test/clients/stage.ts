@@ -53,12 +53,6 @@ export interface StageOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/**
- * What a client asks for is what comes from upstream: on a busy machine even this upstream looks far enough to
- * be asked ahead, which has tests of its own.
- */
-const WITHOUT_AHEAD = { WHEELCELLAR_AHEAD_ENABLED: 'false' };
-
 /** Sets the stage for one test and clears it when the test is over. */
 export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const temp = await makeTempFolder('wheelcellar-clients-');
@@ -71,7 +65,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
     startServer({
       cacheDir,
       args: ['--index-url', upstream.indexUrl, ...flags],
-      env: { ...WITHOUT_AHEAD, ...options.env },
+      ...(options.env && { env: options.env }),
     });
   let server = await serve([]);
   onTestFinished(async () => void (await server.stop()));

@@ -88,7 +88,7 @@ describe('while the upstream is slow', () => {
     expect(first.elapsedMs).toBeLessThan(700);
     const second = await page('demo');
     expect(second.versions).toEqual(['1.0', '1.1']);
-    expect(second.elapsedMs).toBeLessThan(100);
+    expect(second.elapsedMs).toBeLessThan(300);
     await vi.waitFor(async () => expect((await page('demo')).versions).toContain('2.0'), 5_000);
     expect(upstream.count(PAGE)).toBe(2);
   });
@@ -122,7 +122,7 @@ describe('while the upstream fails', () => {
       expect(first.elapsedMs).toBeLessThan(700);
       const second = await page('demo');
       expect(second).toMatchObject({ status: 200, versions: ['1.0', '1.1'] });
-      expect(second.elapsedMs).toBeLessThan(100);
+      expect(second.elapsedMs).toBeLessThan(300);
       upstream.clearFaults();
       clock.advance(30 * MINUTE);
       await vi.waitFor(

@@ -74,7 +74,7 @@ describe('offline by choice', () => {
       const { status, text, elapsedMs } = await mirror.get(target);
       expect([target, status]).toEqual([target, 404]);
       expect(text).not.toBe('');
-      expect(elapsedMs).toBeLessThan(100);
+      expect(elapsedMs).toBeLessThan(300);
     }
     const root = await mirror.get('/simple/', { headers: { accept: JSON_PAGE } });
     expect(JSON.parse(root.text)).toMatchObject({ projects: [{ name: 'demo' }] });
@@ -121,7 +121,7 @@ describe('cut off', () => {
     expect(first.cacheStatus).toBe('wheelcellar; hit; detail=stale');
     expect(first.filenames).toHaveLength(3);
     const second = await mirror.page('demo');
-    expect([second.filenames.length, second.elapsedMs < 100]).toEqual([3, true]);
+    expect([second.filenames.length, second.elapsedMs < 300]).toEqual([3, true]);
 
     mirror.clock.advance(6_000);
     await mirror.page('demo');
@@ -131,7 +131,7 @@ describe('cut off', () => {
     });
     expect(await expectServable(mirror)).toEqual([wheel.filename]);
     expect((await mirror.get('/-/stats')).text).toContain('cut-off');
-    expect((await mirror.page('demo')).elapsedMs).toBeLessThan(100);
+    expect((await mirror.page('demo')).elapsedMs).toBeLessThan(300);
 
     await upstream.up();
     mirror.clock.advance(2_000);

@@ -53,7 +53,7 @@ async function setStage(options: FakeUpstreamOptions = {}): Promise<Stage> {
     cacheDir,
     serve: async (...flags) => {
       const args = ['--index-url', upstream.indexUrl, ...flags];
-      const server = await startServer({ cacheDir, args });
+      const server = await startServer({ cacheDir, args, ahead: true });
       onTestFinished(async () => void (await server.stop()));
       return server;
     },

@@ -43,8 +43,7 @@ async function setStage(): Promise<Stage> {
   onTestFinished(() => upstream.close());
   const cacheDir = join(folder.path, 'cache');
   const env = { WHEELCELLAR_ACCEL_REDIRECT: '/held-files/' };
-  // What pip asks for is what is counted; it may turn back from a wheel that would be fetched ahead.
-  const args = ['--no-ahead', '--index-url', upstream.indexUrl];
+  const args = ['--index-url', upstream.indexUrl];
   const server = await startServer({ cacheDir, env, args });
   onTestFinished(async () => {
     server.kill('SIGCONT');

@@ -60,7 +60,12 @@ export async function setImageStage(options: ImageStageOptions = {}): Promise<Im
     imageCache,
     serve: async ({ flags = [], env = {} } = {}) => {
       const args = ['--index-url', upstream.indexUrl, ...flags];
-      const server = await startServer({ cacheDir: join(imageCache, 'pypi'), args, env });
+      const server = await startServer({
+        cacheDir: join(imageCache, 'pypi'),
+        args,
+        env,
+        ahead: true,
+      });
       onTestFinished(async () => void (await server.stop()));
       return server;
     },

@@ -26,7 +26,11 @@ it('lets uv and pip install from the official index, and offline afterwards', as
   const folder = await makeTempFolder('wheelcellar-live-');
   onTestFinished(() => folder.remove());
   const cacheDir = join(folder.path, 'cache');
-  await installWithEach(await startServer({ cacheDir, env: WAY_OUT }), folder.path, 'online');
+  await installWithEach(
+    await startServer({ cacheDir, env: WAY_OUT, ahead: true }),
+    folder.path,
+    'online',
+  );
   await installWithEach(
     await startServer({ cacheDir, args: ['--offline'] }),
     folder.path,

@@ -22,6 +22,11 @@ export interface ServerOptions {
   readonly cacheDir?: string;
   /** How long to wait for the index URL; 20 seconds by default. */
   readonly startTimeoutMs?: number;
+  /**
+   * Whether upstreams are asked ahead of installers, as they are unless somebody turns it off. Not by default
+   * here: what is asked depends on how far an upstream seems to be, and a busy machine makes it seem far.
+   */
+  readonly ahead?: boolean;
   /** The program to start, for a copy of the package. */
   readonly program?: string;
 }
@@ -90,7 +95,13 @@ function spawnProgram(options: ServerOptions, cacheDir: string, homeDir: string)
   const child = spawn(process.execPath, [program, ...args, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: homeDir,
-    env: { PATH: process.env['PATH'], HOME: homeDir, NO_COLOR: '1', ...options.env },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: homeDir,
+      NO_COLOR: '1',
+      WHEELCELLAR_AHEAD_ENABLED: String(options.ahead ?? false),
+      ...options.env,
+    },
   });
   const killWithUs = (): void => void child.kill('SIGKILL');
   process.once('exit', killWithUs);

@@ -64,7 +64,12 @@ async function main(): Promise<void> {
   drizzle(upstream);
   const cacheDir = join(folder.path, 'cache');
   const { indexUrl } = upstream;
-  const server = await startServer({ cacheDir, args: ['--index-url', indexUrl], env: SETTINGS });
+  const server = await startServer({
+    cacheDir,
+    args: ['--index-url', indexUrl],
+    env: SETTINGS,
+    ahead: true,
+  });
   try {
     const end = performance.now() + minutes * 60_000;
     let hasEnded = false;

@@ -148,7 +148,11 @@ export class Servers {
 
   async #startOne(at: number): Promise<void> {
     const startedAt = performance.now();
-    const server = await startServer({ startTimeoutMs: START_WITHIN_MS, ...this.#options });
+    const server = await startServer({
+      startTimeoutMs: START_WITHIN_MS,
+      ahead: true,
+      ...this.#options,
+    });
     while ((await healthOf(server)) !== 200) await pause(10);
     this.restartsMs.push(performance.now() - startedAt);
     if (this.restartsMs.length % BAREST_EVERY === 0) await this.#measureBarest();
