@@ -8,7 +8,7 @@ import type { CommandResult } from '../support/run-command.ts';
 import { sampleSet } from '../support/sample-set.ts';
 import type { SampleSet } from '../support/sample-set.ts';
 import { startServer } from '../support/server-process.ts';
-import type { ServerProcess } from '../support/server-process.ts';
+import type { ServerOptions, ServerProcess } from '../support/server-process.ts';
 import { makeTempFolder } from '../support/temp-folder.ts';
 
 /** The installers, by name. */
@@ -34,7 +34,7 @@ export interface Stage {
 }
 
 /** Sets the stage for one test and clears it when the test is over. */
-export async function setStage(): Promise<Stage> {
+export async function setStage(options: Pick<ServerOptions, 'ahead'> = {}): Promise<Stage> {
   const set = sampleSet();
   const folder = await makeTempFolder('wheelcellar-e2e-');
   onTestFinished(() => folder.remove());
@@ -49,7 +49,7 @@ export async function setStage(): Promise<Stage> {
     cacheDir,
     serve: async (...flags) => {
       const args = ['--index-url', upstream.indexUrl, ...flags];
-      const server = await startServer({ cacheDir, args });
+      const server = await startServer({ cacheDir, args, ...options });
       onTestFinished(async () => void (await server.stop()));
       return server;
     },

@@ -107,7 +107,7 @@ describe.runIf(process.platform === 'linux')('three workers', () => {
   });
 
   it('know together what an installer is about, wherever its connections end', async () => {
-    const { upstream, serve } = await setStage();
+    const { upstream, serve } = await setStage({ ahead: true });
     const names = Array.from({ length: 12 }, (_, at) => `pinned-${at}`);
     for (const name of names)
       upstream.setProject(
