@@ -55,7 +55,7 @@ export async function keepRecording(
       filename,
       sizeBytes,
     }));
-    const fetched = await fetchSet(place, wanted, context);
+    const fetched = await fetchSet(place.repository, wanted, context);
     const failed = fetched.find(({ error }) => error instanceof Error);
     if (failed?.error instanceof Error) throw failed.error;
     const files = used.flatMap((file) => recordedFile(store, file) ?? []);

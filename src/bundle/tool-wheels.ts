@@ -62,7 +62,7 @@ export async function fetchToolWheels(
     }
   }
   const fetched = await fetchSet(
-    place,
+    place.repository,
     [...wanted.values()].map(({ path, entry }) => ({
       path,
       filename: entry.filename,

@@ -204,7 +204,7 @@ async function gatherRecorded(
       filename: entry.filename,
       sizeBytes,
     }));
-    for (const { path, outcome, error } of await fetchSet(mirror, wanted, {
+    for (const { path, outcome, error } of await fetchSet(mirror.repository, wanted, {
       networkMode,
       signal,
     })) {

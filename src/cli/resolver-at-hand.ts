@@ -71,7 +71,7 @@ async function uvFromWheel(mirror: Mirror, signal: AbortSignal): Promise<string 
   if (chosen === undefined || path === undefined || !chosen.filename.endsWith('.whl'))
     return undefined;
   const { filename, sizeBytes } = chosen;
-  const [fetched] = await fetchSet(mirror, [{ path, filename, sizeBytes }], { signal });
+  const [fetched] = await fetchSet(mirror.repository, [{ path, filename, sizeBytes }], { signal });
   if (fetched?.outcome === 'failed') throw fetched.error;
   const { store } = mirror;
   const held = store.catalog.findFile(upstreamOfPath(path) ?? '', path);

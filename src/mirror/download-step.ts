@@ -165,7 +165,7 @@ export class DownloadStep {
   async #fetch(wanted: readonly ClosureFile[], into: Set<string>): Promise<string[]> {
     const fetched: string[] = [];
     const results = await fetchSet(
-      this.#env.index,
+      this.#env.index.repository,
       wanted.map(({ path, entry }) => ({
         path,
         filename: entry.filename,

@@ -179,7 +179,7 @@ export class Prefetch {
     this.#files += files.size;
     const tell = (): void => onProgress?.(this.#results.size, this.#files, this.#bytes);
     tell();
-    await fetchSet(this.#place, [...files.values()], {
+    await fetchSet(this.#place.repository, [...files.values()], {
       atATime,
       networkMode,
       signal,

@@ -1,9 +1,16 @@
 import { InvalidUpstreamAnswerError } from '../core/errors.ts';
+import { awaitFill } from '../store/fill/await-fill.ts';
 import type { FillRequest } from '../store/fill/byte-source.ts';
 import { openFill } from '../store/fill/reader.ts';
 import type { Store } from '../store/store.ts';
 import { etagOf } from './held-source.ts';
-import type { ByteRange, FileSource, OpenFileOptions, OpenedFile } from './repository.ts';
+import type {
+  ByteRange,
+  FileSource,
+  KeepFileOptions,
+  OpenFileOptions,
+  OpenedFile,
+} from './repository.ts';
 
 /** Ranges up to this length … */
 const SMALL_RANGE_BYTES = 1024 * 1024;
@@ -62,6 +69,10 @@ export class ColdFile implements FileSource {
     const read = { start: range?.start ?? 0, end: range?.end ?? null };
     const opened = await openFill(fill, read, options);
     return { ...opened, etag: this.etag };
+  }
+
+  async keep(options: KeepFileOptions): Promise<void> {
+    await awaitFill(this.#store.fills.fetch(this.#request), options);
   }
 
   async close(): Promise<void> {}

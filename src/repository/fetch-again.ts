@@ -41,8 +41,7 @@ async function fetchOne(
 ): Promise<string | null> {
   try {
     const source = await repository.file(path, { signal, networkMode: 'normal' });
-    const { body } = await source.open(null, { signal });
-    for await (const piece of body) void piece;
+    await source.keep({ signal });
     return null;
   } catch (error) {
     return messageOf(error);

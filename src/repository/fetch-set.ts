@@ -1,6 +1,4 @@
-import { NotFoundError, StorageError } from '../core/errors.ts';
-import { upstreamOfPath } from '../store/mirror-path.ts';
-import type { Store } from '../store/store.ts';
+import { NotFoundError } from '../core/errors.ts';
 import type { Repository, RequestContext } from './repository.ts';
 
 /** Files that are fetched at a time unless the caller says otherwise. */
@@ -46,7 +44,7 @@ export interface FetchSetOptions {
  * new fetch begins, and what was not begun fails with the signal's reason.
  */
 export async function fetchSet(
-  mirror: { readonly repository: Repository; readonly store: Store },
+  repository: Repository,
   files: readonly WantedFile[],
   options: FetchSetOptions,
 ): Promise<SetFile[]> {
@@ -56,7 +54,7 @@ export async function fetchSet(
   const queue = [...byPath.values()].toSorted((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0));
   const worker = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const result = await fetchWithMetadata(mirror, file, options);
+      const result = await fetchWithMetadata(repository, file, options);
       results.set(file.path, result);
       options.onFile?.(result);
     }
@@ -67,7 +65,7 @@ export async function fetchSet(
 }
 
 async function fetchWithMetadata(
-  mirror: { readonly repository: Repository; readonly store: Store },
+  repository: Repository,
   { path, filename }: WantedFile,
   options: FetchSetOptions,
 ): Promise<SetFile> {
@@ -80,8 +78,8 @@ async function fetchWithMetadata(
   });
   if (options.signal.aborted) return failed(options.signal.reason);
   try {
-    const bytes = await fetchOne(mirror, path, options);
-    if (filename.endsWith('.whl')) await keepMetadata(mirror, path, options);
+    const bytes = await fetchOne(repository, path, options);
+    if (filename.endsWith('.whl')) await keepMetadata(repository, path, options);
     const outcome = bytes === null ? 'held' : 'fetched';
     return { path, filename, outcome, bytes: bytes ?? 0, error: null };
   } catch (error) {
@@ -91,44 +89,30 @@ async function fetchWithMetadata(
 
 /** The bytes that came, or `null` when the file was held. */
 async function fetchOne(
-  { repository, store }: { readonly repository: Repository; readonly store: Store },
+  repository: Repository,
   path: string,
-  options: FetchSetOptions,
+  { signal, networkMode = 'normal', onBytes }: FetchSetOptions,
 ): Promise<number | null> {
-  const { onBytes } = options;
   // One of its own, so that listeners do not gather on the caller's.
-  const signal = AbortSignal.any([options.signal]);
-  const context: RequestContext = { signal, networkMode: options.networkMode ?? 'normal' };
-  const source = await repository.file(path, context);
-  if (source.origin === 'hit') {
-    await source.close();
-    return null;
-  }
-  const { body } = await source.open(null, { signal });
+  const own = AbortSignal.any([signal]);
+  const source = await repository.file(path, { signal: own, networkMode });
   let bytes = 0;
-  for await (const piece of body) {
-    bytes += piece.length;
-    onBytes?.(piece.length);
-  }
-  // The row, which is the commit, comes just after the last byte.
-  const upstream = upstreamOfPath(path) ?? '';
-  await store.fills.find(upstream, path)?.done;
-  if (store.catalog.findFile(upstream, path) === undefined) {
-    throw new StorageError(`${path} came, but could not be kept.`, {
-      hint: 'The disk is full, or cache.reserve leaves no room.',
-    });
-  }
-  return bytes;
+  const count = (more: number): void => {
+    bytes += more;
+    onBytes?.(more);
+  };
+  await source.keep({ signal: own, onBytes: count });
+  return source.origin === 'hit' ? null : bytes;
 }
 
 /** Wheels without readable core metadata are installed all the same. */
 async function keepMetadata(
-  mirror: { readonly repository: Repository; readonly store: Store },
+  repository: Repository,
   path: string,
   { signal, networkMode = 'normal' }: FetchSetOptions,
 ): Promise<void> {
   try {
-    await fetchOne(mirror, `${path}.metadata`, { signal, networkMode });
+    await fetchOne(repository, `${path}.metadata`, { signal, networkMode });
   } catch (error) {
     if (error instanceof NotFoundError || networkMode === 'offline') return;
     throw error;

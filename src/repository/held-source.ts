@@ -33,6 +33,7 @@ export async function openHeldSource(
       body: bytes.pieces(range?.start ?? 0, range?.end ?? file.sizeBytes),
       bytes,
     }),
+    keep: async () => bytes.close(),
     close: async () => bytes.close(),
   };
 }

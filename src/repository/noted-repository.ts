@@ -3,6 +3,7 @@ import type { DistributionFile, ProjectList } from '../simple/model.ts';
 import type {
   ByteRange,
   FileSource,
+  KeepFileOptions,
   OpenedFile,
   OpenFileOptions,
   Repository,
@@ -118,6 +119,11 @@ class NotedSource implements FileSource {
   async open(range: ByteRange | null, options: OpenFileOptions): Promise<OpenedFile> {
     this.#onOpen();
     return await this.#source.open(range, options);
+  }
+
+  async keep(options: KeepFileOptions): Promise<void> {
+    this.#onOpen();
+    await this.#source.keep(options);
   }
 
   async close(): Promise<void> {

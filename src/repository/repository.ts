@@ -88,6 +88,14 @@ export interface OpenFileOptions {
   readonly holdAll?: boolean;
 }
 
+/** How a file is kept. */
+export interface KeepFileOptions {
+  /** Ends the waiting; the fetch goes on. */
+  readonly signal: AbortSignal;
+  /** Called with the number of bytes that have come since it was called before. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+}
+
 /** One file of an index, held or not. */
 export interface FileSource {
   readonly filename: string;
@@ -104,6 +112,11 @@ export interface FileSource {
   learnSize(signal: AbortSignal): Promise<number | null>;
   /** Starts the transfer; resolves when the first byte may leave. A source is opened at most once. */
   open(range: ByteRange | null, options: OpenFileOptions): Promise<OpenedFile>;
+  /**
+   * Has the file fetched if it is not here; resolves when it is held. Instead of `open`, for whoever wants
+   * none of its bytes. @throws as `open`; StorageError when it came and could not be kept
+   */
+  keep(options: KeepFileOptions): Promise<void>;
   /** Lets go of a source that is not opened. */
   close(): Promise<void>;
 }

@@ -32,7 +32,7 @@ async function fetchAll(
     filename,
     sizeBytes,
   }));
-  return await fetchSet(mirror.mirror, wanted, { signal: NEVER, ...options });
+  return await fetchSet(mirror.mirror.repository, wanted, { signal: NEVER, ...options });
 }
 
 const outcomes = (files: readonly SetFile[]): string[] => files.map(({ outcome }) => outcome);

@@ -110,6 +110,9 @@ export class FakeRepository implements Repository {
         const totalBytes = source.totalBytes ?? sizeBytes;
         return { totalBytes, etag, body: this.#body(source, range, context.signal) };
       },
+      keep: async () => {
+        if (source.openError !== undefined) throw source.openError;
+      },
       close: async () => void this.counts.closed++,
     };
   }

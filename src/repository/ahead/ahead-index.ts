@@ -5,7 +5,7 @@ import { upstreamOfPath } from '../../store/mirror-path.ts';
 import type { CachedRepository } from '../cached-repository.ts';
 import { readCoreMetadata } from '../read-core-metadata.ts';
 import type { ReadMetadata } from '../read-core-metadata.ts';
-import type { Repository, RequestContext, ServedProject } from '../repository.ts';
+import type { FileSource, Repository, RequestContext, ServedProject } from '../repository.ts';
 
 /** Round trips from here on are worth saving … */
 const FAR_MS = 10;
@@ -132,24 +132,14 @@ export class AheadIndex {
     return readCoreMetadata(this.#repository, path, unhurried());
   }
 
-  /** Length of the file in bytes when it is not held yet; `null` when it is, or nobody knows. */
-  async missingBytes(path: string): Promise<number | null> {
+  /** The file, and its length in bytes; `null` when it is held, or nobody knows how long it is. */
+  async missingFile(path: string): Promise<{ source: FileSource; bytes: number } | null> {
     const context = unhurried();
     const source = await this.#repository.file(path, context);
-    try {
-      return source.origin === 'hit' ? null : await source.learnSize(context.signal);
-    } finally {
-      await source.close();
-    }
-  }
-
-  /** Fetches the file; resolves when it is stored. */
-  async fetch(path: string): Promise<void> {
-    const context = unhurried();
-    const source = await this.#repository.file(path, context);
-    if (source.origin === 'hit') return await source.close();
-    const { body } = await source.open(null, { signal: context.signal });
-    for await (const piece of body) void piece;
+    const bytes = source.origin === 'hit' ? null : await source.learnSize(context.signal);
+    if (bytes !== null) return { source, bytes };
+    await source.close();
+    return null;
   }
 
   /** Length of a file in bytes, if it is held. */

@@ -294,15 +294,16 @@ export class Ahead {
   #wantFile(session: Session, wheel: string): void {
     if (this.#index.heldBytes(wheel) !== undefined) return;
     this.#lanes.run(session.lane(wheel), 'wanted', async () => {
-      const bytes = await this.#index.missingBytes(wheel);
-      if (bytes === null) return;
+      const missing = await this.#index.missingFile(wheel);
+      if (missing === null) return;
+      const { source, bytes } = missing;
       const isAllowed = session.mayFetch(bytes);
       if (isAllowed === 'later') session.postpone(wheel, bytes);
-      if (isAllowed !== 'now') return;
+      if (isAllowed !== 'now') return await source.close();
       const end = this.#ledger.begin(wheel, 'file', session, bytes);
       let fetchedBytes = 0;
       try {
-        await this.#index.fetch(wheel);
+        await source.keep({ signal: new AbortController().signal });
         fetchedBytes = bytes;
       } finally {
         end(fetchedBytes);
