@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { awaitFill } from '../../src/store/fill/await-fill.ts';
 import type { Store } from '../../src/store/store.ts';
 import { attach, noise, outcomeOf, setFillStage, settled } from '../support/fill-stage.ts';
 import type { FillStage } from '../support/fill-stage.ts';
@@ -42,6 +43,44 @@ it('goes on when its only reader leaves', async () => {
   await settled(stores[0]!, stage.request());
   expect(stores[1]!.catalog.findFile('pypi', stage.request().path)?.sizeBytes).toBe(1_000_000);
   expect(stage.gets()).toBe(1);
+});
+
+it('is waited for without being read: by its owner, by another process, and beside a reader', async () => {
+  const { stage, stores } = await setTwoStores();
+  stage.upstream.fault(/packages/, SLOWLY);
+  const pieces = stores.map((): number[] => []);
+  const signal = new AbortController().signal;
+  const waiting = stores.map((store, at) =>
+    awaitFill(store.fills.fetch(stage.request()), {
+      signal,
+      onBytes: (bytes) => pieces[at]?.push(bytes),
+    }),
+  );
+  const read = outcomeOf(attach(stores[0]!, stage.request()), stage.file.content);
+  for (const held of await Promise.all(waiting)) expect(held.sizeBytes).toBe(1_000_000);
+  for (const each of pieces) {
+    expect(each.length).toBeGreaterThan(1);
+    expect(Math.min(...each)).toBeGreaterThan(0);
+    expect(each.reduce((sum, bytes) => sum + bytes, 0)).toBe(1_000_000);
+  }
+  expect((await read).end).toBe('whole');
+  expect(stage.gets()).toBe(1);
+});
+
+it('goes on when whoever waits for it gives up, and tells what ended it', async () => {
+  const { stage, stores } = await setTwoStores();
+  stage.upstream.fault(/packages/, SLOWLY);
+  const gone = new AbortController();
+  const waiting = awaitFill(stores[0]!.fills.fetch(stage.request()), { signal: gone.signal });
+  gone.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+  await settled(stores[0]!, stage.request());
+  expect(stage.gets()).toBe(1);
+
+  const wrong = stage.request({ path: 'packages/-/pypi/other.whl', hashes: { sha256: '0' } });
+  const { signal } = new AbortController();
+  const failing = awaitFill(stores[0]!.fills.fetch(wrong), { signal });
+  await expect(failing).rejects.toThrow('sha256');
 });
 
 it('is not slowed down by a reader that does not read', async () => {
