@@ -141,7 +141,7 @@ const ROWS: readonly (readonly [
 /** What the program does besides, a few times a second, falls on some request or other. */
 const BESIDES = 0.5;
 
-/** The least of three rounds, for each request: what the program does besides is in them by chance. */
+/** The least of ten rounds, for each request: what the program does besides is in them by chance. */
 async function leastWork(request: Request, withPromises = false): Promise<Work> {
   const TIMES = 100;
   let least: Work = {
@@ -151,7 +151,7 @@ async function leastWork(request: Request, withPromises = false): Promise<Work> 
     allocated: Infinity,
     kept: Infinity,
   };
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 10; round++) {
     const work = await workFor(request, TIMES, withPromises);
     const of = (name: keyof Work): number => Math.min(least[name], work[name] / TIMES);
     least = {
