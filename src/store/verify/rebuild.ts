@@ -9,15 +9,27 @@ import { readWheelMetadata } from '../../packaging/wheel-metadata.ts';
 import type { DistributionFile } from '../../simple/model.ts';
 import type { Catalog, HeldFile } from '../catalog.ts';
 import { sha256Of } from '../digest.ts';
+import type { KeptFiles } from '../kept-files.ts';
 import { LOCAL_UPSTREAM } from '../layout.ts';
 import type { Layout } from '../layout.ts';
+import type { LocalFiles } from '../local-files.ts';
 import { mirrorPathOf } from '../mirror-path.ts';
-import type { StoredPage } from '../page-files.ts';
-import type { Store } from '../store.ts';
+import type { PageFiles, StoredPage } from '../page-files.ts';
+import type { Records } from '../records.ts';
 
 const METADATA_SUFFIX = '.metadata';
 /** Files of one page that are looked at together. */
 const AT_A_TIME = 8;
+
+/** The parts of a store that rows are made from and go into. */
+export interface StoreParts {
+  readonly layout: Layout;
+  readonly catalog: Catalog;
+  readonly records: Records;
+  readonly pages: PageFiles;
+  readonly local: LocalFiles;
+  readonly kept: KeptFiles;
+}
 
 /**
  * Makes the rows of a lost catalog again: for every stored page, the files it names that lie in the
@@ -27,7 +39,7 @@ const AT_A_TIME = 8;
  * @returns how many files were found
  */
 export async function rebuildFromPages(
-  store: Pick<Store, 'layout' | 'catalog' | 'records' | 'pages'>,
+  store: Pick<StoreParts, 'layout' | 'catalog' | 'records' | 'pages'>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<number> {
@@ -51,7 +63,7 @@ export async function rebuildFromPages(
  * @returns how many rows were made or corrected
  */
 export async function rebuildCatalog(
-  store: Pick<Store, 'layout' | 'catalog' | 'records' | 'pages' | 'local' | 'kept'>,
+  store: Pick<StoreParts, 'layout' | 'catalog' | 'records' | 'pages' | 'local' | 'kept'>,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void = () => {},
 ): Promise<number> {
@@ -72,7 +84,7 @@ export async function rebuildCatalog(
 async function storedPages({
   layout,
   pages,
-}: Pick<Store, 'layout' | 'pages'>): Promise<{ upstream: string; project: ProjectName }[]> {
+}: Pick<StoreParts, 'layout' | 'pages'>): Promise<{ upstream: string; project: ProjectName }[]> {
   const found: { upstream: string; project: ProjectName }[] = [];
   for (const upstream of await readdir(layout.pagesDir).catch(() => [])) {
     for (const project of await pages.list(upstream)) found.push({ upstream, project });
@@ -82,7 +94,7 @@ async function storedPages({
 
 /** @returns how many rows were made or corrected */
 async function restoreFromPage(
-  store: Pick<Store, 'layout' | 'catalog' | 'records' | 'pages'>,
+  store: Pick<StoreParts, 'layout' | 'catalog' | 'records' | 'pages'>,
   upstream: string,
   project: ProjectName,
 ): Promise<number> {
@@ -131,7 +143,7 @@ async function restorePage(catalog: Catalog, upstream: string, page: StoredPage)
  * @returns whether a row was made or corrected
  */
 export async function restoreFile(
-  store: Pick<Store, 'layout' | 'catalog' | 'records'>,
+  store: Pick<StoreParts, 'layout' | 'catalog' | 'records'>,
   upstream: string,
   page: StoredPage,
   entry: DistributionFile,
@@ -163,7 +175,7 @@ export async function restoreFile(
  * is left as it is.
  */
 async function restoreSets(
-  { layout, catalog, records }: Pick<Store, 'layout' | 'catalog' | 'records'>,
+  { layout, catalog, records }: Pick<StoreParts, 'layout' | 'catalog' | 'records'>,
   signal: AbortSignal,
 ): Promise<number> {
   let made = 0;

@@ -23,7 +23,7 @@ import { Verifier } from '../../../src/store/fill/verifier.ts';
 import { layoutOf, prepareLayout } from '../../../src/store/layout.ts';
 import type { Layout } from '../../../src/store/layout.ts';
 import { sweep } from '../../../src/store/sweep.ts';
-import { leaveNote } from '../../support/fill-note.ts';
+import { ANY_KEY, fillState, leaveNote } from '../../support/fill-note.ts';
 import { makeTempFolder } from '../../support/temp-folder.ts';
 import { writeWheel } from '../../support/wheel-writer.ts';
 
@@ -35,22 +35,7 @@ async function setLayout(): Promise<Layout> {
   return layout;
 }
 
-const KEY = 'a'.repeat(40);
-
-function state(changes: Partial<FillState> = {}): FillState {
-  return {
-    phase: 'filling',
-    epoch: 1,
-    nonce: 'n',
-    owner: thisProcess(),
-    file: { upstream: 'pypi', path: 'packages/x' },
-    dataFile: newDataFileName(KEY, 1),
-    totalBytes: 3,
-    etag: null,
-    error: null,
-    ...changes,
-  };
-}
+const KEY = ANY_KEY;
 
 describe('data file', () => {
   it('tells growth, the verdict and the end from the inode alone', async () => {
@@ -119,7 +104,7 @@ describe('progress', () => {
 describe('note', () => {
   it('is read as it was written, and removed by its own nonce only', async () => {
     const layout = await setLayout();
-    leaveNote(layout, KEY, state());
+    leaveNote(layout, KEY, fillState());
     expect(readFillState(layout, KEY)).toMatchObject({ nonce: 'n', totalBytes: 3 });
     removeFillState(layout, KEY, 'another');
     expect(readFillState(layout, KEY)).toBeDefined();
@@ -132,7 +117,7 @@ describe('note', () => {
     '{',
     '[]',
     '{"nonce":"n"}',
-    JSON.stringify({ ...state(), dataFile: `${KEY}./../../x` }),
+    JSON.stringify({ ...fillState(), dataFile: `${KEY}./../../x` }),
   ])('counts for nothing when it is not one of ours: %s', async (text) => {
     const layout = await setLayout();
     writeFileSync(join(layout.partialDir, `${KEY}.json`), text);
@@ -141,7 +126,7 @@ describe('note', () => {
 
   it('gives the succession to one only', async () => {
     const layout = await setLayout();
-    const dead = state();
+    const dead = fillState();
     expect([1, 2, 3].map(() => claimSuccession(layout, KEY, dead))).toEqual([true, false, false]);
   });
 });
@@ -273,21 +258,21 @@ describe('sweep', () => {
   }
 
   it('keeps what a living owner names, and its lock', async () => {
-    const note = state();
+    const note = fillState();
     expect(await kept(note)).toEqual([note.dataFile, `${KEY}.json`, `${KEY}.lock`].toSorted());
   });
 
   it('keeps what can be resumed', async () => {
-    const note = state({ owner: dead });
+    const note = fillState({ owner: dead });
     expect(await kept(note)).toEqual([note.dataFile, `${KEY}.json`].toSorted());
-    const left = state({ phase: 'left' });
+    const left = fillState({ phase: 'left' });
     expect(await kept(left)).toEqual([left.dataFile, `${KEY}.json`].toSorted());
   });
 
   it('removes what is left of a file that is stored, and of a failure', async () => {
     const held = { findFile: () => ({}) as never };
-    expect(await kept(state({ owner: dead }), held)).toEqual([]);
-    expect(await kept(state({ phase: 'failed', dataFile: `${KEY}.1.gone.part` }))).toEqual([]);
+    expect(await kept(fillState({ owner: dead }), held)).toEqual([]);
+    expect(await kept(fillState({ phase: 'failed', dataFile: `${KEY}.1.gone.part` }))).toEqual([]);
   });
 
   it('spares what is young, and locks with a time in the future go too', async () => {
