@@ -50,6 +50,8 @@ export class FillBody {
 
   /** Closes what is open. Never throws. */
   async close(): Promise<void> {
+    // Slow readers may hold the file for hours.
+    this.#file?.recent.clear();
     this.#file?.release();
     this.#file = undefined;
     await this.#handle?.close().catch(() => {});

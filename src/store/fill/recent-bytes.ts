@@ -34,6 +34,13 @@ export class RecentBytes {
     this.#pieces.splice(0, dropped === -1 ? this.#pieces.length : dropped);
   }
 
+  /** Keeps nothing any more. */
+  clear(): void {
+    this.#pieces.length = 0;
+    this.#keptBytes = 0;
+    this.#lastTaken = null;
+  }
+
   /** Up to `mostBytes` bytes from `position` on; `undefined` when the first of them is not here. */
   take(position: number, mostBytes: number): Uint8Array | undefined {
     const last = this.#lastTaken;

@@ -50,6 +50,14 @@ it('keeps a megabyte and no more', () => {
   expect(recent.take(9 * MEGABYTE, 1)).toBeUndefined();
 });
 
+it('keeps nothing once it was cleared', () => {
+  const recent = new RecentBytes();
+  recent.add(0, [Buffer.from('abc')]);
+  recent.take(0, 3);
+  recent.clear();
+  expect(recent.take(0, 3)).toBeUndefined();
+});
+
 it('gives one buffer to all who ask for the same', () => {
   const recent = new RecentBytes();
   recent.add(0, [Buffer.from('ab'), Buffer.from('cd')]);
