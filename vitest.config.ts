@@ -33,7 +33,7 @@ const withPythonClients = {
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      project('unit', 5_000),
+      project('unit', 20_000),
       project('contract', 20_000, {
         include: ['test/contract/**/*.test.ts', 'test/protocol/**/*.test.ts'],
       }),
