@@ -48,6 +48,9 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 const UNKNOWN: Route = { kind: 'unknown' };
 
+/** No target has these (RFC 9112 §3.2), and no `Location` may get them from one. */
+const NOT_IN_A_TARGET = /[\0-\x20\x7f]/;
+
 /** Pages lie at most so deep: each depth is a page of its own in memory. */
 const DEEPEST = 12;
 
@@ -57,6 +60,7 @@ const DEEPEST = 12;
  * each slash for a folder.
  */
 export function parseRoute(target: string, basePath: string): Route {
+  if (NOT_IN_A_TARGET.test(target)) return UNKNOWN;
   const query = target.indexOf('?');
   const rawPath = query < 0 ? target : target.slice(0, query);
   const search = query < 0 ? '' : target.slice(query);
