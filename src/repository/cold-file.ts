@@ -1,16 +1,11 @@
 import { InvalidUpstreamAnswerError } from '../core/errors.ts';
 import { awaitFill } from '../store/fill/await-fill.ts';
+import type { AwaitFillOptions } from '../store/fill/await-fill.ts';
 import type { FillRequest } from '../store/fill/byte-source.ts';
 import { openFill } from '../store/fill/reader.ts';
 import type { Store } from '../store/store.ts';
 import { etagOf } from './held-source.ts';
-import type {
-  ByteRange,
-  FileSource,
-  KeepFileOptions,
-  OpenFileOptions,
-  OpenedFile,
-} from './repository.ts';
+import type { ByteRange, FileSource, OpenFileOptions, OpenedFile } from './repository.ts';
 
 /** Ranges up to this length … */
 const SMALL_RANGE_BYTES = 1024 * 1024;
@@ -71,7 +66,7 @@ export class ColdFile implements FileSource {
     return { ...opened, etag: this.etag };
   }
 
-  async keep(options: KeepFileOptions): Promise<void> {
+  async keep(options?: AwaitFillOptions): Promise<void> {
     await awaitFill(this.#store.fills.fetch(this.#request), options);
   }
 

@@ -1,9 +1,9 @@
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectList } from '../simple/model.ts';
+import type { AwaitFillOptions } from '../store/fill/await-fill.ts';
 import type {
   ByteRange,
   FileSource,
-  KeepFileOptions,
   OpenedFile,
   OpenFileOptions,
   Repository,
@@ -121,7 +121,7 @@ class NotedSource implements FileSource {
     return await this.#source.open(range, options);
   }
 
-  async keep(options: KeepFileOptions): Promise<void> {
+  async keep(options?: AwaitFillOptions): Promise<void> {
     this.#onOpen();
     await this.#source.keep(options);
   }

@@ -1,5 +1,6 @@
 import type { ProjectName } from '../packaging/names.ts';
 import type { DistributionFile, ProjectDetail, ProjectList } from '../simple/model.ts';
+import type { AwaitFillOptions } from '../store/fill/await-fill.ts';
 import type { HeldFile } from '../store/held-file.ts';
 
 /** What every question carries. */
@@ -88,14 +89,6 @@ export interface OpenFileOptions {
   readonly holdAll?: boolean;
 }
 
-/** How a file is kept. */
-export interface KeepFileOptions {
-  /** Ends the waiting; the fetch goes on. */
-  readonly signal: AbortSignal;
-  /** Called with the number of bytes that have come since it was called before. */
-  readonly onBytes?: ((bytes: number) => void) | undefined;
-}
-
 /** One file of an index, held or not. */
 export interface FileSource {
   readonly filename: string;
@@ -116,7 +109,7 @@ export interface FileSource {
    * Has the file fetched if it is not here; resolves when it is held. Instead of `open`, for whoever wants
    * none of its bytes. @throws as `open`; StorageError when it came and could not be kept
    */
-  keep(options: KeepFileOptions): Promise<void>;
+  keep(options?: AwaitFillOptions): Promise<void>;
   /** Lets go of a source that is not opened. */
   close(): Promise<void>;
 }

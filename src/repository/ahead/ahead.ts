@@ -303,7 +303,7 @@ export class Ahead {
       const end = this.#ledger.begin(wheel, 'file', session, bytes);
       let fetchedBytes = 0;
       try {
-        await source.keep({ signal: new AbortController().signal });
+        await source.keep();
         fetchedBytes = bytes;
       } finally {
         end(fetchedBytes);

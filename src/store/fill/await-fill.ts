@@ -4,9 +4,9 @@ import type { Fill } from './fills.ts';
 /** How a fill is waited for. */
 export interface AwaitFillOptions {
   /** Ends the waiting, not the fill. */
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
   /** Called with the number of bytes that have come since it was called before. */
-  readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /**
@@ -14,7 +14,7 @@ export interface AwaitFillOptions {
  *
  * @throws what ended the fill, or the signal's reason
  */
-export async function awaitFill(fill: Fill, options: AwaitFillOptions): Promise<HeldFile> {
+export async function awaitFill(fill: Fill, options: AwaitFillOptions = {}): Promise<HeldFile> {
   const { progress } = fill;
   const { signal, onBytes } = options;
   let toldBytes = 0;
@@ -25,7 +25,7 @@ export async function awaitFill(fill: Fill, options: AwaitFillOptions): Promise<
   };
   for (;;) {
     const held = await Promise.race([fill.done, progress.changed(signal)]);
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
     tell(held?.sizeBytes ?? progress.file?.sizeBytes ?? 0);
     if (held !== undefined) return held;
   }

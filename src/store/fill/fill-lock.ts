@@ -21,6 +21,7 @@ const RACE_MS = 50;
 /** An owner, or whoever has claimed a succession, is taken for at work so long after its last sign of life. */
 const AT_WORK_MS = 2_000;
 
+/** A lock that is held. */
 export interface FillLock {
   /** Never throws: a lock that is lost already is nobody's business any more. */
   release(): Promise<void>;

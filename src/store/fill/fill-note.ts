@@ -1,11 +1,9 @@
-import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { codeOf } from '../../core/errors.ts';
 import { removeFileNow, temporaryName } from '../atomic-file.ts';
 import type { Layout } from '../layout.ts';
 import { stateFile } from './fill-state.ts';
 import type { FillState } from './fill-state.ts';
-
-const LINE_FEED = Buffer.from('\n');
 
 /**
  * The note of one ownership, a line of JSON for each state of it. The first makes the file, in the place of
@@ -25,13 +23,21 @@ export class FillNote {
 
   /** Notes a state. @throws what the system does, and readers have the state before */
   write(state: FillState): void {
-    const line = Buffer.from(`${JSON.stringify(state)}\n`);
+    const line = `${JSON.stringify(state)}\n`;
     const descriptor = this.#descriptor;
-    if (descriptor === null) return this.#begin(line);
-    // Removed behind our back, or another owner has put its own there, which stays.
-    if (fstatSync(descriptor).nlink === 0) return this.#beginAgain(line);
-    if (isAppended(descriptor, line)) return;
-    this.#replace(line);
+    if (descriptor === null) {
+      if (!this.#create(this.#path, line)) this.#replace(line);
+    } else if (fstatSync(descriptor).nlink === 0) {
+      // Removed behind our back: made again. Or another owner has put its own there, which stays.
+      this.#create(this.#path, line);
+    } else {
+      try {
+        // It begins with a line feed: half a line before it stays no line.
+        writeFileSync(descriptor, `\n${line}`);
+      } catch {
+        this.#replace(line);
+      }
+    }
   }
 
   /** Lets go of the file, and leaves it. */
@@ -44,16 +50,8 @@ export class FillNote {
     return stateFile(this.#layout, this.#key);
   }
 
-  #begin(line: Buffer): void {
-    if (existsSync(this.#path) || !this.#create(this.#path, line)) this.#replace(line);
-  }
-
-  #beginAgain(line: Buffer): void {
-    if (!existsSync(this.#path)) this.#create(this.#path, line);
-  }
-
   /** As a whole, beside what is there. */
-  #replace(line: Buffer): void {
+  #replace(line: string): void {
     const temporary = temporaryName(this.#layout.partialDir);
     this.#create(temporary, line);
     try {
@@ -65,7 +63,7 @@ export class FillNote {
   }
 
   /** `false`: there is a file of that name. */
-  #create(path: string, line: Buffer): boolean {
+  #create(path: string, line: string): boolean {
     let descriptor: number;
     try {
       descriptor = openSync(path, 'ax', 0o600);
@@ -76,22 +74,12 @@ export class FillNote {
     this.close();
     this.#descriptor = descriptor;
     try {
-      for (let done = 0; done < line.length;) done += writeSync(descriptor, line, done);
+      writeFileSync(descriptor, line);
       return true;
     } catch (error) {
       this.close();
       removeFileNow(path);
       throw error;
     }
-  }
-}
-
-/** Whether the whole line could be appended. It begins with a line feed: half a line before it stays no line. */
-function isAppended(descriptor: number, line: Buffer): boolean {
-  const bytes = Buffer.concat([LINE_FEED, line]);
-  try {
-    return writeSync(descriptor, bytes) === bytes.length;
-  } catch {
-    return false;
   }
 }

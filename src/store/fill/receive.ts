@@ -171,8 +171,10 @@ async function store(
   const { body, request, signal } = reception;
   const most = body.totalBytes ?? request.maxBytes;
   let at = start;
-  /** The next pieces are received and digested meanwhile. */
-  let writer: PieceWriter | null = null;
+  // What is here already is only compared, so the first piece that is written goes to its end.
+  const writer = new PieceWriter(body.handle, body.position, (position, pieces) =>
+    show(reception, position, pieces),
+  );
   try {
     for await (const chunk of answer.body) {
       let bytes = chunk;
@@ -192,17 +194,13 @@ async function store(
       }
       lookForRoom(reception, course);
       body.verifier.update(bytes);
-      writer ??= new PieceWriter(body.handle, at, (position, pieces) =>
-        show(reception, position, pieces),
-      );
-      const [open, piece] = [writer, bytes];
-      await storing(request.filename, () => open.add(piece));
+      const piece = bytes;
+      await storing(request.filename, () => writer.add(piece));
       at += bytes.length;
     }
   } finally {
     // What was digested is part of the file, also when the answer has broken.
-    const open = writer;
-    if (open !== null) await storing(request.filename, () => open.finish());
+    await storing(request.filename, () => writer.finish());
   }
   if (at < body.position) {
     throw new UpstreamUnavailableError(
