@@ -29,21 +29,25 @@ const read = (file) => { try { return fs.readFileSync(file, 'utf8'); } catch (er
         try { fs.statSync(file); } catch { dead.push(file); }
       }
     }
-    rounds++;
+    if (rounds++ === 0) process.stdout.write('\\n');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   process.stdout.write(JSON.stringify({ rounds, links, dead }));
 })();
 `;
 
-/** Starts it. `ignored`: mirror paths that the test itself has broken. */
-export function startWalker(mirrorDir: string, ignored: readonly string[] = []): MirrorWalker {
+/** Starts it, and waits for its first round. `ignored`: mirror paths that the test itself has broken. */
+export async function startWalker(
+  mirrorDir: string,
+  ignored: readonly string[] = [],
+): Promise<MirrorWalker> {
   const child = spawn(process.execPath, ['-e', SCRIPT, mirrorDir, JSON.stringify(ignored)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await once(child.stdout, 'data');
   return {
     stop: async () => {
       child.kill('SIGTERM');
