@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build, isBuilt } from './build.mjs';
-import { bindingProblem, compilerAdvice, missingTools } from './toolchain.mjs';
+import { bindingProblem, compilerAdvice, headersEnvironment, missingTools } from './toolchain.mjs';
 
 const OLDEST_NODE = [20, 19];
 
@@ -99,6 +99,7 @@ function npm(root, args) {
   const { status } = spawnSync(command, [...first, ...args], {
     cwd: root,
     stdio: ['ignore', 2, 2],
+    env: { ...headersEnvironment(process.execPath, process.versions.node), ...process.env },
   });
   return status === null ? 1 : status;
 }

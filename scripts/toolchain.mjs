@@ -1,6 +1,7 @@
 /** What compiling the SQLite binding needs, and how each system calls it. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 
 const TOOLS = ['g++', 'make', 'python3'];
@@ -21,6 +22,25 @@ export function bindingProblem(root) {
 /** Names of the programs that compiling needs and PATH does not have. */
 export function missingTools() {
   return TOOLS.filter((tool) => spawnSync(tool, ['--version']).error !== undefined);
+}
+
+/**
+ * Variables that let the binding be compiled with the headers that were installed with this Node, where
+ * they are: node-gyp would download the same ones.
+ */
+export function headersEnvironment(execPath, version) {
+  const root = join(dirname(realpathSync(execPath)), '..');
+  const header = join(root, 'include', 'node', 'node_version.h');
+  if (!existsSync(header) || versionIn(readFileSync(header, 'utf8')) !== version) return {};
+  // npm 11 has a name of its own for what is node-gyp's, and warns of the old one.
+  const isOld = /^npm\/(\d|10)\./.test(process.env.npm_config_user_agent || '');
+  return { [isOld ? 'npm_config_nodedir' : 'npm_package_config_node_gyp_nodedir']: root };
+}
+
+function versionIn(header) {
+  const numberOf = (name) =>
+    (new RegExp(`^#define NODE_${name}_VERSION (\\d+)$`, 'm').exec(header) || [])[1];
+  return ['MAJOR', 'MINOR', 'PATCH'].map(numberOf).join('.');
 }
 
 /** Lines that tell a person how to get the compiler, and what to type then. */

@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -77,6 +77,36 @@ describe('scripts/ready.mjs', () => {
     expect(result.code).toBe(1);
     expect(result.stderr).toContain('TS2322');
     expect(await readFile(join(folder.path, 'dist/index.js'), 'utf8')).toContain('one = 1');
+  });
+
+  it('has the binding compiled with the headers that lie beside this Node, when they are its own', async () => {
+    const bin = join(folder.path, 'node/bin');
+    await mkdir(bin, { recursive: true });
+    await cp(process.execPath, join(bin, 'node'));
+    const [major, minor, patch] = process.versions.node.split('.');
+    const header = (last: string | undefined): string =>
+      `#define NODE_MAJOR_VERSION ${major}\n#define NODE_MINOR_VERSION ${minor}\n#define NODE_PATCH_VERSION ${last}\n`;
+    // By an npm that installs nothing, and tells where the headers are to be.
+    const asked = async (agent: string, name: string): Promise<string> => {
+      await write('npm.js', `console.error("headers:", process.env.${name}), process.exit(1);`);
+      await rm(join(folder.path, 'node_modules/.package-lock.json'), { force: true });
+      const env = {
+        PATH: process.env['PATH'],
+        npm_execpath: join(folder.path, 'npm.js'),
+        npm_config_user_agent: agent,
+      };
+      const args = [join(folder.path, 'scripts/ready.mjs')];
+      const { stderr } = await runCommand(join(bin, 'node'), args, { cwd: folder.path, env });
+      return /^headers: (.*)$/m.exec(stderr)?.[1] ?? stderr;
+    };
+    const [npm11, npm10] = ['npm/11.19.1 node/v20.20.2', 'npm/10.9.4 node/v20.20.2'];
+    const [newName, oldName] = ['npm_package_config_node_gyp_nodedir', 'npm_config_nodedir'];
+    expect(await asked(npm11, newName)).toBe('undefined');
+    await write('node/include/node/node_version.h', header('999'));
+    expect(await asked(npm11, newName)).toBe('undefined');
+    await write('node/include/node/node_version.h', header(patch));
+    expect(await asked(npm11, newName)).toBe(await realpath(join(folder.path, 'node')));
+    expect(await asked(npm10, oldName)).toBe(await realpath(join(folder.path, 'node')));
   });
 
   it('tells what to install when the SQLite binding cannot be loaded', async () => {
