@@ -16,6 +16,8 @@ function project(
       environment: 'node',
       testTimeout,
       hookTimeout: Math.max(testTimeout, 20_000),
+      // As long as a busy machine may need; what is promised within a time says so.
+      expect: { poll: { timeout: 10_000, interval: 20 } },
       ...options,
     },
   };

@@ -1,5 +1,5 @@
 /** What is guessed of an installer, and what becomes of guesses that are wrong. */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ProjectName } from '../../src/packaging/names.ts';
 import {
   HandmadeInstaller,
@@ -9,6 +9,7 @@ import {
   stageFarUpstream,
   wheelOf,
 } from '../support/ahead-stage.ts';
+import { eventually } from '../support/eventually.ts';
 import { startMirror } from '../support/mirror.ts';
 import { WINDOWS_PIP_USER_AGENT } from '../support/user-agents.ts';
 
@@ -106,7 +107,7 @@ describe('a guess', () => {
     const mirror = await startMirror({ upstreams: [upstream] });
     const client = new HandmadeInstaller(mirror);
     await client.pages('app');
-    await vi.waitFor(() => expect(upstream.count(guessed)).toBe(1));
+    await eventually(() => expect(upstream.count(guessed)).toBe(1));
     await client.metadata('app-1.0-py3-none-any.whl');
     await settled(mirror);
     expect(askedSet(upstream)).toContain('page base');

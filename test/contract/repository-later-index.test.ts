@@ -1,7 +1,8 @@
 /** Offline, with several indexes: what is held is listed, whoever holds it. */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { index, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import { writeSdist } from '../support/wheel-writer.ts';
 
@@ -34,7 +35,7 @@ describe('offline, an index that was never asked for a name', () => {
     const url = (await before.page('demo')).urls['demo-9.9.tar.gz'] ?? '';
     const page = join(cacheDir, 'mirror', 'demo', 'index.html');
     expect((await before.get(url)).status).toBe(200);
-    await vi.waitFor(() => expect(readFileSync(page, 'utf8')).toContain('demo-9.9.tar.gz'));
+    await eventually(() => expect(readFileSync(page, 'utf8')).toContain('demo-9.9.tar.gz'));
     await before.stop();
     for (const suffix of ['', '-wal', '-shm']) {
       rmSync(join(cacheDir, 'state-v1', `catalog.sqlite${suffix}`), { force: true });
@@ -42,7 +43,7 @@ describe('offline, an index that was never asked for a name', () => {
     const settings = { upstreams, offline: true };
     const mirror = await startMirror({ upstreams: [], cacheDir, settings });
     const { store } = mirror.mirror;
-    await vi.waitFor(() => expect(store.catalog.heldCounts().files).toBe(1));
+    await eventually(() => expect(store.catalog.heldCounts().files).toBe(1));
     await store.flushStaticPages();
     expect(readFileSync(page, 'utf8')).toContain('demo-9.9.tar.gz');
     expect((await mirror.page('demo')).filenames).toEqual(['demo-9.9.tar.gz']);

@@ -1,6 +1,7 @@
 /** Offline by choice, cut off, several indexes: which files are listed, and who is asked. */
 import { describe, expect, it, vi } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import {
   index,
@@ -125,7 +126,7 @@ describe('cut off', () => {
 
     mirror.clock.advance(6_000);
     await mirror.page('demo');
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const page = await mirror.page('demo');
       expect(page.cacheStatus).toBe('wheelcellar; hit; detail=cut-off');
     });

@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { FastDoor } from '../../src/server/fast-door.ts';
 import type { HttpServer } from '../../src/server/http-server.ts';
+import { eventually } from '../support/eventually.ts';
 import { startFakeUpstream } from '../support/fake-upstream.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sendRaw } from '../support/http-client.ts';
@@ -73,7 +74,7 @@ beforeAll(async () => {
     for (const path of Object.values(paths)) {
       await answerOf(door, `GET ${path} HTTP/1.1`);
       const held = decodeURIComponent(path.slice(1));
-      await vi.waitFor(() =>
+      await eventually(() =>
         expect(door.mirror.store.catalog.findFile('pypi', held)).toBeDefined(),
       );
     }
@@ -270,7 +271,7 @@ describe('both doors', () => {
       await answerOf(door, `HEAD ${paths['small']} HTTP/1.1`);
       await answerOf(door, `GET ${paths['small']} HTTP/1.1`, ['If-None-Match: *']);
       const expected = SIZES['small']! + SIZES['large']! + 100;
-      await vi.waitFor(() => expect((countOf(door)[1] as number) - before[1]!).toBe(expected));
+      await eventually(() => expect((countOf(door)[1] as number) - before[1]!).toBe(expected));
       return (countOf(door) as number[]).map((value, at) => value - before[at]!);
     };
     expect(await growth(both)).toEqual(await growth(slowOnly));

@@ -1,6 +1,7 @@
 /** Table A: hostile or broken requests of clients, against the whole program. */
 import { connect } from 'node:net';
 import { expect, onTestFinished, vi } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { sendRaw } from '../support/http-client.ts';
 import { stage as httpStage } from '../support/http-stage.ts';
 import { JSON_PAGE, hold } from '../support/mirror.ts';
@@ -354,7 +355,7 @@ faultTable('A: a hostile or broken client', [
       const { mirror, upstream, wheelPath } = await stage();
       await mirror.page('demo');
       await hold(mirror, wheelPath);
-      await vi.waitFor(() => expect(upstream.count('*')).toBeGreaterThan(0));
+      await eventually(() => expect(upstream.count('*')).toBeGreaterThan(0));
       upstream.forget();
       const headers = { 'cache-control': 'no-cache, no-store, max-age=0', pragma: 'no-cache' };
       for (const target of [PAGE, wheelPath, PAGE, wheelPath])

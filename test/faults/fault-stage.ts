@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeFile, FakeUpstream, FakeUpstreamOptions } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
 import { noise } from '../support/fill-stage.ts';
@@ -71,7 +72,7 @@ export async function listed(mirror: TestMirror): Promise<readonly string[]> {
 /** Nothing of the file is kept: no row, no bytes in the mirror, no partial. */
 export async function expectNothingStored(mirror: TestMirror, path: string): Promise<void> {
   const { store } = mirror.mirror;
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(store.catalog.findFile('pypi', decodeURIComponent(path.slice(1)))).toBeUndefined();
   });
   expect(filesBelow(mirror, path)).toBe(false);

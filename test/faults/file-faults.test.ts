@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { download } from '../support/download.ts';
+import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
 import type { FakeFile, Fault } from '../support/fake-upstream.ts';
 import { hold, stageUpstream } from '../support/mirror.ts';
@@ -141,7 +142,7 @@ faultTable('B: the files and connections of a hostile or broken index', [
       const set = await stage({ projects: { demo: [file] } });
       const path = set.upstream.filePath(WHEEL.filename);
       await hold(set.mirror, path);
-      await vi.waitFor(async () =>
+      await eventually(async () =>
         expect((await set.mirror.get(PAGE)).text).toContain(sha256Of(WHEEL.content)),
       );
       const strict = await stage(
@@ -257,7 +258,7 @@ faultTable('B: the files and connections of a hostile or broken index', [
       const path = wrong.upstream.filePath(WHEEL.filename);
       expect((await wrong.mirror.get(`${path}.metadata`)).status).toBe(404);
       await hold(wrong.mirror, path);
-      await vi.waitFor(async () =>
+      await eventually(async () =>
         expect((await wrong.mirror.get(PAGE)).text).not.toContain(sha256Of('lies')),
       );
     },
@@ -328,7 +329,7 @@ faultTable('B: what is left on the disk', [
       const set = await stage();
       set.upstream.fault(/\.whl$/, { flipByteAt: 10 });
       await tryToGet(set.mirror, set.wheelPath);
-      await vi.waitFor(() => {
+      await eventually(() => {
         const left = readdirSync(join(set.mirror.cacheDir, 'state-v1', 'partial'));
         expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
       });

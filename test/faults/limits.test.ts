@@ -1,8 +1,9 @@
 /** The limits that the configuration sets, each with the answer of whoever meets it. */
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { eventually } from '../support/eventually.ts';
 import { JSON_PAGE, hold, startMirror } from '../support/mirror.ts';
 import type { ProjectName } from '../../src/packaging/names.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
@@ -78,12 +79,12 @@ describe('a limit', () => {
     const { port } = new URL(set.mirror.origin);
     const idle = Array.from({ length: 3 }, () => connect(Number(port), '127.0.0.1'));
     onTestFinished(() => idle.forEach((socket) => socket.destroy()));
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const refused = await set.mirror.get('/-/health');
       expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1']);
     });
     idle[0]?.destroy();
-    await vi.waitFor(async () => expect((await set.mirror.get('/-/health')).status).toBe(200));
+    await eventually(async () => expect((await set.mirror.get('/-/health')).status).toBe(200));
   });
 
   it('on ranges makes the answer the whole file, as if none had been asked for', async () => {

@@ -18,6 +18,7 @@ import { dirname, join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { download } from '../support/download.ts';
+import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/fake-upstream-pages.ts';
 import { JSON_PAGE, hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
@@ -46,7 +47,7 @@ async function healsItself(harm: (file: string) => void): Promise<void> {
   expect([answer.status, sha256Of(answer.body)]).toEqual([200, sha256Of(WHEEL.content)]);
   await hold(mirror, wheelPath);
   expect(upstream.count(/\.whl$/, 'GET')).toBe(1);
-  await vi.waitFor(() => expect(sha256Of(readFileSync(file))).toBe(sha256Of(WHEEL.content)));
+  await eventually(() => expect(sha256Of(readFileSync(file))).toBe(sha256Of(WHEEL.content)));
 }
 
 /** Overwrites the middle of a file and leaves its length. */
@@ -206,7 +207,7 @@ faultTable('C: faults of the machine', [
       expect(partials(cacheDir)).toEqual([]);
       rmSync(filler);
       await getsAll();
-      await vi.waitFor(() => {
+      await eventually(() => {
         const { catalog } = mirror.mirror.store;
         expect(catalog.heldCounts().files).toBeGreaterThanOrEqual(1);
       });
@@ -245,7 +246,7 @@ faultTable('C: faults of the machine', [
       const locks = join(mirror.cacheDir, 'state-v1', 'locks');
       upstream.fault(/\.whl$/, { bytesPerSecond: 400_000, times: 1 });
       const first = download(mirror.origin + wheelPath);
-      await vi.waitFor(() => expect(readdirSync(locks)).not.toEqual([]));
+      await eventually(() => expect(readdirSync(locks)).not.toEqual([]));
       const [name = ''] = readdirSync(locks);
       await first;
       await mirror.stop();

@@ -9,6 +9,7 @@ import type { CreatedBundle } from '../../src/bundle/create-bundle.ts';
 import type { ImportedBundle } from '../../src/bundle/import-bundle.ts';
 import { makeBigFolder } from '../support/big-folder.ts';
 import type { BigFolder } from '../support/big-folder.ts';
+import { eventually } from '../support/eventually.ts';
 import { index, indexAt, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
 import { ARCHIVE_LIES, entriesOf, FOLDER_LIES, packArchive } from '../support/tampered-bundle.ts';
@@ -249,7 +250,7 @@ describe('bundle', () => {
     const server = await startMirror({ upstreams: [], cacheDir, settings: { upstreams } });
     const { urls } = await server.page('private-thing');
     expect((await server.get(urls[wheel.filename] ?? '')).status).toBe(200);
-    await vi.waitFor(() => expect(rowsOf(cacheDir)['files']?.length).toBeGreaterThan(13));
+    await eventually(() => expect(rowsOf(cacheDir)['files']?.length).toBeGreaterThan(13));
     const output = join(stage.folder, 'bundle.tar.gz');
     const options = { output, since: null, mtimeSeconds: 0, signal: new AbortController().signal };
     await createBundle(server.mirror, 'all', options);

@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -270,7 +271,7 @@ describe('when the cache is full', () => {
       await hold(mirror, upstream.filePath(file.filename));
       mirror.clock.advance(1_000);
     }
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await store.eviction.run();
       expect(store.catalog.heldCounts().bytes).toBeLessThanOrEqual(350_000);
     });

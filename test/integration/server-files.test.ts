@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { JSON_PAGE, hold, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -93,7 +94,7 @@ describe('a file that is not held', () => {
     const { get, page } = await startMirror({ upstreams: [upstream] });
     await page('demo');
     const whole = get(path);
-    await vi.waitFor(() => expect(upstream.bytesSent(path)).toBeGreaterThan(0));
+    await eventually(() => expect(upstream.bytesSent(path)).toBeGreaterThan(0));
     const tail = await get(path, { headers: { range: 'bytes=-10000' } });
     expect(tail.status).toBe(206);
     expect(tail.body.equals(big.content.subarray(-10_000))).toBe(true);
@@ -168,7 +169,7 @@ describe('a file that is not held', () => {
     await expect(get(upstream.filePath(large.filename))).rejects.toThrow();
     expect(mirror.store.catalog.heldCounts().files).toBe(0);
     const partial = join(cacheDir, 'state-v1', 'partial');
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(readdirSync(partial).filter((name) => name.endsWith('.part'))).toEqual([]),
     );
   });

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
 import { InvalidUpstreamAnswerError } from '../../src/core/errors.ts';
+import { eventually } from '../support/eventually.ts';
 import { ask } from '../support/http-client.ts';
 import type { Answer } from '../support/http-client.ts';
 import { FILE, stage } from '../support/http-stage.ts';
@@ -253,10 +254,10 @@ describe('a client that leaves', () => {
     });
     const socket = connect(Number(new URL(origin).port), '127.0.0.1');
     socket.write(`GET /${FILE} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-    await vi.waitFor(() => expect(socket.bytesRead).toBeGreaterThan(2_000));
+    await eventually(() => expect(socket.bytesRead).toBeGreaterThan(2_000));
     expect(repository.counts).toMatchObject({ opened: 1, ended: 0 });
     socket.destroy();
-    await vi.waitFor(() => expect(repository.counts.ended).toBe(1));
+    await eventually(() => expect(repository.counts.ended).toBe(1));
     expect((await ask(origin, '/-/health')).status).toBe(200);
   });
 
@@ -265,12 +266,12 @@ describe('a client that leaves', () => {
     repository.setFile(FILE, { content: randomBytes(64_000_000), pieceBytes: 500_000 });
     const socket = connect(Number(new URL(origin).port), '127.0.0.1');
     socket.write(`GET /${FILE} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-    await vi.waitFor(() => expect(repository.counts.opened).toBe(1));
+    await eventually(() => expect(repository.counts.opened).toBe(1));
     socket.pause();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(repository.counts.ended).toBe(0);
     socket.destroy();
-    await vi.waitFor(() => expect(repository.counts.ended).toBe(1));
+    await eventually(() => expect(repository.counts.ended).toBe(1));
     expect((await ask(origin, '/-/health')).status).toBe(200);
   });
 
@@ -291,6 +292,6 @@ describe('a client that leaves', () => {
     expect(waiting.closed).toBe(false);
     stuck.destroy();
     waiting.destroy();
-    await vi.waitFor(() => expect(repository.counts.ended).toBe(2));
+    await eventually(() => expect(repository.counts.ended).toBe(2));
   });
 });

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import type { Signal } from '../../src/cli/verb.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { ask } from '../support/http-client.ts';
 import { stageFolder, stageUpstream } from '../support/mirror.ts';
@@ -165,7 +166,7 @@ describe('stats', () => {
     const { origin } = new URL(indexUrl);
     const path = upstream.filePath('demo-1.0.tar.gz');
     await ask(origin, path);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect((await ask(origin, path)).headers['cache-status']).toBe('wheelcellar; hit'),
     );
     await vi.waitFor(async () => {

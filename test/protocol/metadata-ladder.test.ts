@@ -1,8 +1,9 @@
 /** Core metadata (PEP 658): installers give up when what is advertised is missing or different. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ProjectName } from '../../src/packaging/names.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeFile, FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { hold, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -88,7 +89,7 @@ describe('advertised core metadata [C]', () => {
     const { mirror, path } = await demo({ ...WHEEL, metadata: OTHER });
     expect((await mirror.get(`${path}.metadata`)).text).toBe(OTHER);
     await hold(mirror, path);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await advertised(mirror)).not.toEqual({ sha256: sha256Of(OTHER) }),
     );
     expect(alarmKinds(mirror)).toEqual(['wrong-metadata']);
@@ -127,7 +128,7 @@ describe('advertised core metadata [C]', () => {
 
     const liar = await demo({ ...WHEEL, metadata: OTHER });
     await hold(liar.mirror, liar.path);
-    await vi.waitFor(async () => expect(alarmKinds(liar.mirror)).toEqual(['wrong-metadata']));
+    await eventually(async () => expect(alarmKinds(liar.mirror)).toEqual(['wrong-metadata']));
     await liar.mirror.mirror.refresh('demo' as ProjectName, true);
     expect(await advertised(liar.mirror)).not.toEqual({ sha256: sha256Of(OTHER) });
   });
@@ -141,7 +142,7 @@ describe('advertised core metadata [C]', () => {
     const second = await startMirror({ upstreams: [upstream], cacheDir: mirror.cacheDir });
     expect(await advertised(second)).toEqual({ sha256: sha256Of('x') });
     expect((await mirror.get(`${path}.metadata`)).status).toBe(404);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await advertised(second)).toEqual(await advertised(mirror)),
     );
     expect(await advertised(second)).not.toEqual({ sha256: sha256Of('x') });
@@ -166,7 +167,7 @@ describe('core metadata that is not advertised [C]', () => {
     expect(await advertised(mirror)).toBeUndefined();
     expect((await mirror.get(`${path}.metadata`)).status).toBe(404);
     await hold(mirror, path);
-    await vi.waitFor(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
+    await eventually(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
     expect((await mirror.get(`${path}.metadata`)).text).toBe(WHEEL.metadata);
   });
 
@@ -179,7 +180,7 @@ describe('core metadata that is not advertised [C]', () => {
     let tooEarly = false;
     const watch = setInterval(() => (tooEarly ||= says() && !existsSync(sidecar)), 1);
     await hold(mirror, path);
-    await vi.waitFor(() => expect(says()).toBe(true));
+    await eventually(() => expect(says()).toBe(true));
     clearInterval(watch);
     expect(tooEarly).toBe(false);
     expect(readFileSync(sidecar, 'utf8')).toBe(WHEEL.metadata);
@@ -191,7 +192,7 @@ describe('core metadata that is not advertised [C]', () => {
     setHtmlPage(upstream, `<a href="${href}" data-core-metadata="true">x</a>`);
     expect(await advertised(mirror)).toBe(true);
     expect((await mirror.get(`${path}.metadata`)).text).toBe(WHEEL.metadata);
-    await vi.waitFor(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
+    await eventually(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
   });
 
   it.each([
@@ -206,7 +207,7 @@ describe('core metadata that is not advertised [C]', () => {
       const stage = await demo({ filename, content: bytes, ...lies });
       await hold(stage.mirror, stage.path);
       expect((await stage.mirror.get(`${stage.path}.metadata`)).status).toBe(404);
-      await vi.waitFor(async () =>
+      await eventually(async () =>
         expect(await advertised(stage.mirror, filename)).toBeUndefined(),
       );
       expect(sha256Of((await stage.mirror.get(stage.path)).body)).toBe(sha256Of(bytes));
@@ -216,7 +217,7 @@ describe('core metadata that is not advertised [C]', () => {
   it('stays held and advertised offline', async () => {
     const { upstream, mirror, path } = await demo(PLAIN);
     await hold(mirror, path);
-    await vi.waitFor(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
+    await eventually(async () => expect(await advertised(mirror)).toEqual({ sha256: TRUE_SHA256 }));
     await mirror.stop();
     const { cacheDir } = mirror;
     const offline = await startMirror({

@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { UpstreamConfig } from '../../src/config/config.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { DEFAULTS, hold, indexAt, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -81,7 +82,7 @@ describe('an index with wheels of a local version', () => {
     const { urls } = await mirror.page('torch');
     const path = urls[CPU.filename] ?? '';
     await mirror.get(path);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(
         mirror.mirror.store.catalog.findFile('extra', decodeURIComponent(path.slice(1))),
       ).toBeDefined(),

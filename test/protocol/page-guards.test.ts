@@ -1,7 +1,8 @@
 /** Pages that contradict what is known: nothing that was right once is spoilt. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import type { FakeFile, FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { DEFAULTS, hold, stageFolder, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -184,7 +185,7 @@ describe('a file without a digest', () => {
     const { catalog } = mirror.mirror.store;
     const held = catalog.findFile('pypi', decodeURIComponent(path.slice(1)));
     if (held === undefined) throw new Error('not held');
-    await vi.waitFor(() => expect(catalog.findFile('pypi', `${held.path}.metadata`)).toBeDefined());
+    await eventually(() => expect(catalog.findFile('pypi', `${held.path}.metadata`)).toBeDefined());
     await catalog.removeFiles([held], 0);
     rmSync(join(mirror.cacheDir, 'mirror', held.path));
     upstream.setProject('demo', [CHANGED]);

@@ -1,5 +1,6 @@
 /** Upstreams that say little: HTML without sizes, a legacy JSON beside it or none. */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import type { FakeUpstream } from '../support/fake-upstream.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { hold, stageUpstream, startMirror } from '../support/mirror.ts';
@@ -153,7 +154,7 @@ describe('§11 a page of HTML and nothing else', () => {
     const mirror = await startMirror({ upstreams: [upstream] });
     expect((await wholePage(mirror)).meta['api-version']).toBe('1.0');
     await hold(mirror, upstream.filePath(WHEEL.filename));
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const file = fileOf(await wholePage(mirror), WHEEL.filename);
       expect(file).toMatchObject({ size: WHEEL.content.length });
     });

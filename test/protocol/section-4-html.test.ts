@@ -1,7 +1,8 @@
 /** The HTML form of a project's page, and what no form may offer. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/fake-upstream.ts';
 import { hold, stageUpstream, startMirror } from '../support/mirror.ts';
 import type { TestMirror } from '../support/mirror.ts';
@@ -82,7 +83,7 @@ describe('§4 the page', () => {
     const mirror = await startMirror({ upstreams: [upstream] });
     await mirror.page('demo');
     await hold(mirror, upstream.filePath(WHEEL.filename));
-    await vi.waitFor(() => {
+    await eventually(() => {
       const html = staticPage(mirror);
       expect(html).toContain('data-yanked="bad"');
       expect(html).toContain('data-requires-python="&gt;=3.8,&lt;4"');
@@ -99,7 +100,7 @@ describe('§4 a quarantined project', () => {
     const path = upstream.filePath(SDIST.filename);
     await mirror.page('demo');
     await hold(mirror, path);
-    await vi.waitFor(() => expect(staticPage(mirror)).toContain(SDIST.filename));
+    await eventually(() => expect(staticPage(mirror)).toContain(SDIST.filename));
     upstream.setStatus('demo', 'quarantined', 'malware');
     upstream.setProject('demo', [SDIST, WHEEL]);
     skipFreshness(mirror);

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { expect, onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { createMirror, serveMirror } from '../../src/compose.ts';
 import type { Environment, Mirror } from '../../src/compose.ts';
 import type { Config, UpstreamConfig } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { LogFields, Logger } from '../../src/core/logger.ts';
 import type { HttpServer } from '../../src/server/http-server.ts';
+import { eventually } from './eventually.ts';
 import { startFakeUpstream } from './fake-upstream.ts';
 import type { FakeUpstream, FakeUpstreamOptions } from './fake-upstream.ts';
 import { ask } from './http-client.ts';
@@ -187,7 +188,7 @@ function noting(lines: LogLine[]): Logger {
 /** Fetches a file; resolves when it is held, which comes just after the last byte of a first answer. */
 export async function hold(mirror: TestMirror, path: string): Promise<void> {
   expect((await mirror.get(path)).status).toBe(200);
-  await vi.waitFor(() => {
+  await eventually(() => {
     const held = mirror.mirror.store.catalog.findFile('pypi', decodeURIComponent(path.slice(1)));
     expect(held).toBeDefined();
     // Whoever comes while the fill still ends is one of its readers.
