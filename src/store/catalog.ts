@@ -91,9 +91,14 @@ export class Catalog {
     return this.#files.hasLocal(project, origin);
   }
 
-  /** Names with at least one held distribution file, sorted. */
+  /** Names with at least one distribution file that is held and listed, sorted. */
   heldProjects(): ProjectName[] {
     return this.#files.heldProjects();
+  }
+
+  /** Whether it is one of those. */
+  isHeld(project: ProjectName): boolean {
+    return this.#files.isHeld(project);
   }
 
   /**

@@ -56,13 +56,17 @@ export class FileTable {
     return this.#db.get(sql, [project, LOCAL_UPSTREAM, origin]) !== undefined;
   }
 
-  /** Names with at least one held distribution file, sorted. */
+  /** Names with at least one distribution file that is held and listed, sorted. */
   heldProjects(): ProjectName[] {
     return this.#db
-      .all<{ project: ProjectName }>(
-        `SELECT DISTINCT project FROM files WHERE kind = 'distribution' AND listed = 1 ORDER BY project`,
-      )
+      .all<{ project: ProjectName }>('SELECT project FROM held WHERE listed > 0 ORDER BY project')
       .map((row) => row.project);
+  }
+
+  /** Whether it is one of those. */
+  isHeld(project: ProjectName): boolean {
+    const sql = 'SELECT 1 FROM held WHERE project = ? AND listed > 0';
+    return this.#db.get(sql, [project]) !== undefined;
   }
 
   /** Takes out a row; only inside a transaction. */
@@ -97,18 +101,15 @@ export class FileTable {
 
   /** Bytes of all held files. */
   heldBytes(): number {
-    return (
-      this.#db.get<{ total: number }>('SELECT COALESCE(SUM(size_bytes), 0) AS total FROM files')
-        ?.total ?? 0
-    );
+    return this.#db.get<{ total: number }>('SELECT SUM(bytes) AS total FROM held')?.total ?? 0;
   }
 
   /** Numbers for `stats`. */
   heldCounts(): { projects: number; files: number; bytes: number } {
     return (
       this.#db.get<{ projects: number; files: number; bytes: number }>(
-        `SELECT COUNT(DISTINCT project) AS projects, COUNT(*) AS files, COALESCE(SUM(size_bytes), 0) AS bytes
-         FROM files WHERE kind = 'distribution'`,
+        `SELECT COUNT(*) AS projects, COALESCE(SUM(files), 0) AS files,
+           COALESCE(SUM(file_bytes), 0) AS bytes FROM held WHERE files > 0`,
       ) ?? { projects: 0, files: 0, bytes: 0 }
     );
   }

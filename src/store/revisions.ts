@@ -6,6 +6,9 @@ import type { Database } from './database.ts';
 /** Every process has read a change long before this. */
 const CHANGES_KEPT_MS = 3_600_000;
 
+/** In place of a name: the root page, whose revision rises when another project is held, or one no longer. */
+export const ROOT_PAGE = '' as ProjectName;
+
 /**
  * What changed, for this process and the others: a revision for each project, the revision of its page on
  * the disk, and the changes that other processes have committed.

@@ -22,9 +22,42 @@ CREATE TABLE IF NOT EXISTS files (
   PRIMARY KEY (upstream, path)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_project ON files (project);
--- Who is held, and how much, without reading the entries: 20 ms for 100,000 files, on the way of every start.
-CREATE INDEX IF NOT EXISTS files_held ON files (kind, project, listed, size_bytes);
 CREATE INDEX IF NOT EXISTS files_by_use ON files (used_at) WHERE origin = 'fetched' AND pinned = 0;
+CREATE INDEX IF NOT EXISTS files_pinned ON files (upstream, path) WHERE pinned = 1;
+DROP INDEX IF EXISTS files_held;
+
+-- Who is held, and how much: sums of files, kept by triggers. It is asked at every start, after every stored
+-- file and for every root page, and a scan of 100,000 files takes 30 ms.
+CREATE TABLE IF NOT EXISTS held (
+  project    TEXT PRIMARY KEY,
+  rows       INTEGER NOT NULL,            -- of both kinds
+  bytes      INTEGER NOT NULL,            -- of both kinds
+  files      INTEGER NOT NULL,            -- distribution files
+  file_bytes INTEGER NOT NULL,
+  listed     INTEGER NOT NULL             -- distribution files that a page names
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS held_more AFTER INSERT ON files BEGIN
+  INSERT INTO held VALUES (new.project, 1, new.size_bytes, new.kind = 'distribution',
+    new.size_bytes * (new.kind = 'distribution'), new.kind = 'distribution' AND new.listed)
+  ON CONFLICT (project) DO UPDATE SET rows = rows + 1, bytes = bytes + excluded.bytes,
+    files = files + excluded.files, file_bytes = file_bytes + excluded.file_bytes,
+    listed = listed + excluded.listed;
+END;
+CREATE TRIGGER IF NOT EXISTS held_less AFTER DELETE ON files BEGIN
+  UPDATE held SET rows = rows - 1, bytes = bytes - old.size_bytes,
+    files = files - (old.kind = 'distribution'),
+    file_bytes = file_bytes - old.size_bytes * (old.kind = 'distribution'),
+    listed = listed - (old.kind = 'distribution' AND old.listed)
+  WHERE project = old.project;
+  DELETE FROM held WHERE project = old.project AND rows = 0;
+END;
+CREATE TRIGGER IF NOT EXISTS held_otherwise AFTER UPDATE OF size_bytes, listed ON files
+WHEN new.size_bytes <> old.size_bytes OR new.listed <> old.listed BEGIN
+  UPDATE held SET bytes = bytes + new.size_bytes - old.size_bytes,
+    file_bytes = file_bytes + (new.size_bytes - old.size_bytes) * (new.kind = 'distribution'),
+    listed = listed + (new.listed - old.listed) * (new.kind = 'distribution')
+  WHERE project = new.project;
+END;
 
 -- Files out of the catalog whose bytes stay for the grace time, for readers of an older page.
 CREATE TABLE IF NOT EXISTS departed (
@@ -60,6 +93,25 @@ CREATE TABLE IF NOT EXISTS projects (
   changed_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_to_write ON projects (project) WHERE revision <> static_revision;
+
+-- The root page is the page of no name. It shows who is held and listed, and is behind when that has changed.
+CREATE TRIGGER IF NOT EXISTS root_more AFTER INSERT ON held WHEN new.listed > 0 BEGIN
+  INSERT INTO projects SELECT '', at, 0, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)
+  WHERE true
+  ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at;
+END;
+CREATE TRIGGER IF NOT EXISTS root_otherwise AFTER UPDATE OF listed ON held
+WHEN (new.listed > 0) <> (old.listed > 0) BEGIN
+  INSERT INTO projects SELECT '', at, 0, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)
+  WHERE true
+  ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at;
+END;
+
+-- A catalog that was made before there were these sums. In this order, or all files are read at every start.
+INSERT INTO held
+  SELECT project, COUNT(*), SUM(size_bytes), SUM(kind = 'distribution'),
+    SUM(size_bytes * (kind = 'distribution')), SUM(kind = 'distribution' AND listed)
+  FROM (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM held)) CROSS JOIN files GROUP BY project;
 
 -- What other processes must look at again.
 CREATE TABLE IF NOT EXISTS changes (

@@ -1,4 +1,4 @@
-import { renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
@@ -7,6 +7,7 @@ import type { ProjectName } from '../packaging/names.ts';
 import { makePublicFolder, removeFileNow, temporaryName, writeNewFile } from './atomic-file.ts';
 import type { Catalog } from './catalog.ts';
 import type { Layout } from './layout.ts';
+import { ROOT_PAGE } from './revisions.ts';
 
 /** Both forms of a page. */
 export interface StaticPage {
@@ -27,9 +28,6 @@ const OTHERS_GET_MS = 600;
 /** So many pages are written at a time; their rows go in one transaction. */
 const AT_A_TIME = 16;
 
-/** The row under which the root page's revision is kept; no project can have this name. */
-const ROOT = '' as ProjectName;
-
 /** What our pages carry and other tools' pages do not. */
 export const GENERATOR_MARK: string = '<meta name="generator" content="wheelcellar">';
 
@@ -49,7 +47,6 @@ export class StaticPages {
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> | null = null;
   #poll: NodeJS.Timeout | null = null;
-  #rootNames: string | null = null;
   #isClosed = false;
 
   constructor(layout: Layout, catalog: Catalog, renderer: StaticRenderer, log: Logger) {
@@ -59,7 +56,7 @@ export class StaticPages {
     this.#log = log;
   }
 
-  /** Has a project's page written soon, and the root page with it when the names have changed. */
+  /** Has a page written soon, and the root page with it when the names have changed. */
   schedule(project: ProjectName): void {
     if (this.#isClosed) return;
     this.#due.add(project);
@@ -69,11 +66,13 @@ export class StaticPages {
     }, COALESCE_MS);
   }
 
-  /** Looks after pages that other processes left unwritten; and the root page, which leaves no trace when it was. */
+  /** Looks after pages that other processes left unwritten, and a root page that somebody took away. */
   watch(): void {
     this.#poll ??= setInterval(() => this.#scheduleLeftovers(OTHERS_GET_MS), 1_000).unref();
     this.#scheduleLeftovers(0);
-    this.schedule(ROOT);
+    const names = ['index.html', 'index.json'];
+    if (!names.every((name) => existsSync(join(this.#layout.mirrorDir, name))))
+      this.schedule(ROOT_PAGE);
   }
 
   /** What a project's page must say now; `null` when nothing of it is held. Without a name: the root page. */
@@ -83,10 +82,9 @@ export class StaticPages {
     return names.length === 0 ? null : this.#renderer.root(names);
   }
 
-  /** As `flush`, with what other processes have left unwritten and the root page. */
+  /** As `flush`, with what other processes have left unwritten. */
   async flushAll(): Promise<void> {
     this.#scheduleLeftovers(0);
-    this.schedule(ROOT);
     await this.flush();
   }
 
@@ -118,7 +116,7 @@ export class StaticPages {
   }
 
   async #writeAll(projects: readonly ProjectName[]): Promise<void> {
-    const left = projects.filter((project) => project !== ROOT);
+    const left = projects.filter((project) => project !== ROOT_PAGE);
     const writer = async (): Promise<void> => {
       for (let project = left.pop(); project !== undefined; project = left.pop()) {
         const next = project;
@@ -126,7 +124,7 @@ export class StaticPages {
       }
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, writer));
-    await this.#tried(ROOT, () => this.#keepRoot(projects.includes(ROOT)));
+    await this.#tried(ROOT_PAGE, () => this.#writeRoot(projects.includes(ROOT_PAGE)));
   }
 
   /** What fails stays behind its revision, and is tried again. */
@@ -136,16 +134,6 @@ export class StaticPages {
     } catch (error) {
       this.#log.warn('static page not written', { project, reason: messageOf(error) });
     }
-  }
-
-  async #keepRoot(isDue: boolean): Promise<void> {
-    const names = this.#catalog.heldProjects().join('\n');
-    if (!isDue && names === this.#rootNames) return;
-    // Nothing was ever held: a page of another tool may stand there, and stays.
-    if (names === '' && this.#catalog.staticRevisionOf(ROOT) === 0) return;
-    if (names !== this.#rootNames) await this.#catalog.touch(ROOT);
-    await this.#writeRoot();
-    this.#rootNames = names;
   }
 
   async #writeProject(project: ProjectName): Promise<void> {
@@ -168,11 +156,19 @@ export class StaticPages {
     }
   }
 
-  async #writeRoot(): Promise<void> {
+  /** @param isDue even if it is written already */
+  async #writeRoot(isDue: boolean): Promise<void> {
     for (let attempt = 0; attempt < 20; attempt++) {
-      const revision = this.#catalog.revisionOf(ROOT);
+      const revision = this.#catalog.revisionOf(ROOT_PAGE);
+      const written = this.#catalog.staticRevisionOf(ROOT_PAGE);
+      if (revision === 0 || (revision === written && !isDue)) return;
       const names = this.#catalog.heldProjects();
-      if (await this.#publish(ROOT, '.', revision, this.#renderer.root(names))) return;
+      // Nothing of ours was ever listed there: a page of another tool may stand there, and stays.
+      const isDone =
+        names.length === 0 && written === 0
+          ? await this.#catalog.publishStatic(ROOT_PAGE, revision, () => {})
+          : await this.#publish(ROOT_PAGE, '.', revision, this.#renderer.root(names));
+      if (isDone) return;
     }
   }
 

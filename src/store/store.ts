@@ -17,6 +17,7 @@ import { LocalFiles } from './local-files.ts';
 import { PageFiles } from './page-files.ts';
 import { rebuildFromPages } from './verify/rebuild.ts';
 import { Records } from './records.ts';
+import { ROOT_PAGE } from './revisions.ts';
 import { announceServer, runningServers, withdrawServer } from './running-servers.ts';
 import type { RunningServer } from './running-servers.ts';
 import { StaticPages } from './static-pages.ts';
@@ -117,7 +118,7 @@ export class Store {
     const pages = new StaticPages(this.layout, this.catalog, renderer, this.#log);
     this.#static = pages;
     this.catalog.onChange((project) => {
-      if (project !== '') pages.schedule(project);
+      if (project !== ROOT_PAGE) pages.schedule(project);
     });
   }
 

@@ -4,6 +4,7 @@ import { sleep } from '../../core/sleep.ts';
 import { isNormalized } from '../../packaging/names.ts';
 import type { ProjectName } from '../../packaging/names.ts';
 import { newNonce } from '../fill/fill-state.ts';
+import { ROOT_PAGE } from '../revisions.ts';
 import { GENERATOR_MARK } from '../static-pages.ts';
 import type { Store } from '../store.ts';
 import type { Finding, Problem, VerifyOptions } from './report.ts';
@@ -148,10 +149,10 @@ async function lookAtPages(
   return wrong;
 }
 
-/** Whether somebody is about to write the page; of the root page nothing tells. */
-function isUnderWay(store: PagesStore, project: ProjectName | null): boolean {
-  if (project === null) return true;
-  return store.catalog.revisionOf(project) !== store.catalog.staticRevisionOf(project);
+/** Whether somebody is about to write the page. */
+function isUnderWay({ catalog }: PagesStore, project: ProjectName | null): boolean {
+  const page = project ?? ROOT_PAGE;
+  return catalog.revisionOf(page) !== catalog.staticRevisionOf(page);
 }
 
 async function compare(
@@ -203,9 +204,9 @@ function decodeLink(link: string): string {
 async function writeAgain(store: PagesStore, wrong: readonly WrongPage[]): Promise<void> {
   if (wrong.length === 0) return;
   for (const { project, problem } of wrong) {
-    if (project === null) continue;
-    if (problem === 'page-left') await removePages(join(store.layout.mirrorDir, project));
-    else await store.catalog.touch(project);
+    if (problem === 'page-left' && project !== null)
+      await removePages(join(store.layout.mirrorDir, project));
+    else await store.catalog.touch(project ?? ROOT_PAGE);
   }
   await store.finishStaticPages();
 }
