@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import SQLite from 'better-sqlite3';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { layoutOf } from '../../src/store/layout.ts';
+import { runVerb } from '../support/verbs.ts';
 import { writeWheel } from '../support/wheel-writer.ts';
 import { setStage } from './stage.ts';
 
@@ -57,4 +60,21 @@ it('serves again at once after being killed', async () => {
   const answer = await fetch(`${second.baseUrl}${path}`);
   expect(Buffer.from(await answer.arrayBuffer()).equals(wheel.content)).toBe(true);
   expect(upstream.count(path, 'GET')).toBe(0);
+});
+
+it('may be held up with a page to write: verify waits for it', async () => {
+  const { set, upstream, cacheDir, serve } = await setStage();
+  const server = await serve();
+  const wheel = set.projects['diamond']![0]!;
+  const answer = await fetch(`${server.baseUrl}${upstream.filePath(wheel.filename)}`);
+  await answer.arrayBuffer();
+  const catalog = new SQLite(layoutOf(cacheDir).catalogFile, { readonly: true });
+  onTestFinished(() => void catalog.close());
+  const row = catalog.prepare('SELECT 1 FROM files');
+  // From the commit to the page there are 200 ms.
+  await vi.waitFor(() => expect(row.all()).toHaveLength(1), { timeout: 10_000, interval: 1 });
+  server.kill('SIGSTOP');
+  setTimeout(() => server.kill('SIGCONT'), 5_000);
+  const { code, stdout } = await runVerb({ cacheDir, indexUrl: upstream.indexUrl }, 'verify');
+  expect([code, stdout]).toEqual([0, expect.stringContaining('all is well')]);
 });

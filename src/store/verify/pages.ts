@@ -11,11 +11,13 @@ import type { Finding, Problem, VerifyOptions } from './report.ts';
 
 type PagesStore = Pick<
   Store,
-  'layout' | 'catalog' | 'pages' | 'renderStaticPage' | 'finishStaticPages'
+  'layout' | 'catalog' | 'pages' | 'renderStaticPage' | 'finishStaticPages' | 'runningServers'
 >;
 
-/** A page that is behind is written by whoever changed its project, or by any server, within this time. */
+/** A page that is behind is written by whoever changed its project within this time, */
 const WRITTEN_WITHIN_MS = 3_000;
+/** and by any server within this, however busy the machine is. */
+const SERVERS_WRITE_WITHIN_MS = 20_000;
 const LOOK_AGAIN_MS = 500;
 
 /** A page that is not as it should be; the root page has no project. */
@@ -134,9 +136,11 @@ async function lookAtPages(
     if (isUnderWay(store, project)) waiting.push(project);
     else wrong.push({ project, ...found });
   }
+  const hasServer = store.runningServers().length > 0;
+  const patienceMs = hasServer ? SERVERS_WRITE_WITHIN_MS : WRITTEN_WITHIN_MS;
   for (let waitedMs = 0; waiting.length > 0; waitedMs += LOOK_AGAIN_MS) {
     await sleep(LOOK_AGAIN_MS, signal);
-    const isLastLook = waitedMs >= WRITTEN_WITHIN_MS || signal.aborted;
+    const isLastLook = waitedMs >= patienceMs || signal.aborted;
     const again: (ProjectName | null)[] = [];
     for (const project of waiting) {
       const found = await compare(store, project);
