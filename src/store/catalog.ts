@@ -96,11 +96,6 @@ export class Catalog {
     return this.#files.heldProjects();
   }
 
-  /** Whether it is one of those. */
-  isHeld(project: ProjectName): boolean {
-    return this.#files.isHeld(project);
-  }
-
   /**
    * Records a file whose bytes are in place. `place` runs inside the transaction and must make sure that
    * they are (a file due for deletion can vanish between the link and the commit).

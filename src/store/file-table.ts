@@ -63,12 +63,6 @@ export class FileTable {
       .map((row) => row.project);
   }
 
-  /** Whether it is one of those. */
-  isHeld(project: ProjectName): boolean {
-    const sql = 'SELECT 1 FROM held WHERE project = ? AND listed > 0';
-    return this.#db.get(sql, [project]) !== undefined;
-  }
-
   /** Takes out a row; only inside a transaction. */
   delete(upstream: string, path: string): void {
     this.#db.run('DELETE FROM files WHERE upstream = ? AND path = ?', [upstream, path]);
