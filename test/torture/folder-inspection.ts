@@ -17,6 +17,8 @@ export interface FolderInspection {
   /** SQLite's own opinion of the catalog. */
   readonly quickCheck: string;
   readonly held: unknown;
+  /** Whether the sums that triggers have kept are those of the files. */
+  readonly sumsHold: boolean;
   readonly evicted: number;
   /** What was asked for ahead of clients. */
   readonly ahead: AheadCounts;
@@ -66,6 +68,7 @@ export async function inspectFolder(
       lost: acknowledged.filter((filename) => !found.has(filename)),
       quickCheck: catalog.quickCheck(),
       held: catalog.heldCounts(),
+      sumsHold: sumsHold(catalog),
       evicted: catalog.counters()['evicted_files'] ?? 0,
       ahead: aheadCounts(catalog.counters()),
       litter: { before, removed, resumable, left: leftovers(layout) - 2 * resumable },
@@ -73,6 +76,13 @@ export async function inspectFolder(
   } finally {
     await catalog.close();
   }
+}
+
+function sumsHold(catalog: Catalog): boolean {
+  const projects = catalog.holdings.projects();
+  const files = projects.reduce((sum, project) => sum + project.files, 0);
+  const bytes = projects.reduce((sum, project) => sum + project.bytes, 0);
+  return files === catalog.heldCounts().files && bytes === catalog.heldBytes();
 }
 
 function leftovers(layout: ReturnType<typeof layoutOf>): number {

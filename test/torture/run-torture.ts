@@ -107,6 +107,7 @@ export function findingsOf(report: TortureReport): string[] {
   const found = mustBeNone
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${count} ${what}`);
+  if (!disk.sumsHold) found.push('the catalog has wrong sums of what is held');
   if (disk.quickCheck !== 'ok') found.push(`the catalog is damaged: ${disk.quickCheck}`);
   const { medianMs, barestMs } = restarts;
   if (medianMs > Math.max(RESTART_WITHIN_MS, RESTART_WITHIN_BAREST * (barestMs || 0)))
