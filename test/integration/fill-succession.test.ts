@@ -9,12 +9,19 @@ import {
   statSync,
   unlinkSync,
   writeFileSync,
+  utimesSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FillRequest } from '../../src/store/fill/byte-source.ts';
+import { breakFillLock, tryFillLock } from '../../src/store/fill/fill-lock.ts';
 import type { TryFillLock } from '../../src/store/fill/fill-lock.ts';
-import { newDataFileName, newNonce, readFillState } from '../../src/store/fill/fill-state.ts';
+import {
+  newDataFileName,
+  newNonce,
+  readFillState,
+  stateFile,
+} from '../../src/store/fill/fill-state.ts';
 import type { FillPhase } from '../../src/store/fill/fill-state.ts';
 import { thisProcess } from '../../src/store/fill/process-identity.ts';
 import { leaveNote } from '../support/fill-note.ts';
@@ -128,6 +135,26 @@ describe('what another owner has left', () => {
     const theirs = plant(stage, request, { bytes: CONTENT.subarray(0, 600_000), owner: 'living' });
     await outcomeOf(attach(store, request), CONTENT);
     expect(readFileSync(theirs).equals(CONTENT.subarray(0, 600_000))).toBe(true);
+  });
+
+  it('goes to one successor when it is silent, however slow that one is to say so', async () => {
+    const stage = await setFillStage(CONTENT);
+    const request = stage.request();
+    const [key, { layout }] = [keyOf(request), stage];
+    await stage.openStore();
+    const part = plant(stage, request, { bytes: CONTENT.subarray(0, 600_000), owner: 'living' });
+    const silentSince = new Date(Date.now() - 5_000);
+    for (const path of [part, stateFile(layout, key)]) utimesSync(path, silentSince, silentSince);
+    // Both have taken the lock, one after the other, while the owner is stopped.
+    const granted = [];
+    for (let successor = 0; successor < 2; successor++) {
+      const options = { onCompromised: () => {}, claims: new Set<string>() };
+      const lock = await tryFillLock(layout, key, { ...options, now: Date.now });
+      breakFillLock(layout, key);
+      granted.push(lock);
+    }
+    expect(granted.map((lock) => lock !== undefined)).toEqual([true, false]);
+    for (const lock of granted) await lock?.release();
   });
 
   it('gives no complete wrong body to two adopters at once without locks, in 20 runs', async () => {

@@ -38,7 +38,7 @@ export type TryFillLock = (
 export interface FillLockOptions {
   /** Called when the lock was lost: whoever took it may be at work. */
   readonly onCompromised: () => void;
-  /** Nonces of dead ownerships whose succession is ours; a claim that succeeds is added. */
+  /** Nonces of ownerships, dead or silent, whose succession is ours; a claim that succeeds is added. */
   readonly claims: Set<string>;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -95,12 +95,13 @@ function identityOf(path: string): string | undefined {
 
 /**
  * Whether nobody else is at it, as far as the note tells. Several can come to think that a stale lock is
- * theirs; and an owner that is at work can lose its own.
+ * theirs, and one of them may need long to say in a note that it is at work: of those that find an owner dead or
+ * silent, the one that claims its succession goes on. And an owner that is at work can lose its own lock.
  */
 function isFree(layout: Layout, key: string, { claims, now }: FillLockOptions): boolean {
   const state = readFillState(layout, key);
   if (state === undefined || state.phase === 'failed') return true;
-  if (!isForsaken(state)) return silentForMs(layout, key, state, now()) >= AT_WORK_MS;
+  if (!isForsaken(state) && silentForMs(layout, key, state, now()) < AT_WORK_MS) return false;
   if (claims.has(state.nonce)) return true;
   if (claimSuccession(layout, key, state)) {
     claims.add(state.nonce);

@@ -113,7 +113,7 @@ function takeFile(layout: Layout, key: string, { epoch, nonce }: FillState): str
 }
 
 /**
- * Claims the succession to one dead ownership: of all that try, exactly one gets `true`.
+ * Claims the succession to one ownership, dead or silent: of all that try, exactly one gets `true`.
  */
 export function claimSuccession(layout: Layout, key: string, dead: FillState): boolean {
   try {
