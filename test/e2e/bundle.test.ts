@@ -150,7 +150,7 @@ describe('bundle', () => {
     expect(last.code, wordsOf(last)).toBe(0);
     const { dead, rounds } = await walker.stop();
     expect(dead).toEqual([]);
-    expect(rounds).toBeGreaterThan(1);
+    expect(rounds).toBeGreaterThan(3);
     expect(existsSync(join(there, 'state-v1', 'imports'))).toBe(false);
     for (const { path, content } of big.files)
       expect(readFileSync(join(there, 'mirror', path), 'utf8')).toBe(content);

@@ -112,7 +112,7 @@ it.each([
   for (const walker of walkers) {
     const { dead, rounds } = await walker.stop();
     expect(dead).toEqual([]);
-    expect(rounds).toBeGreaterThan(1);
+    expect(rounds).toBeGreaterThan(10);
   }
   expect(isEnough(), `kills: ${JSON.stringify(killed)}`).toBe(true);
   const last = await stage.run(await mirrorsFor(stage, output, TURNS + 1), '--strict');

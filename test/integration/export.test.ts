@@ -116,7 +116,7 @@ describe('export', () => {
     }
     const { dead, rounds } = await walker.stop();
     expect(dead).toEqual([]);
-    expect(rounds).toBeGreaterThan(1);
+    expect(rounds).toBeGreaterThan(3);
   });
 
   it.skipIf(missingNginx() !== null)('is served by nginx as it is', async () => {
