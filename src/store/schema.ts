@@ -1,8 +1,13 @@
+/** Raises the revision of the root page; the first one is the time, as in `Revisions.raise`. */
+const RAISE_ROOT = `  INSERT INTO projects SELECT '', at, 0, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)
+  WHERE true
+  ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at;`;
+
 /**
  * The catalog's tables. It is derived: it can be made again from the upstream pages and the files.
  * A row of `files` is the commit: what has no row is not held, whatever lies on the disk.
  */
-export const CATALOG_SCHEMA = `
+export const CATALOG_SCHEMA: string = `
 CREATE TABLE IF NOT EXISTS files (
   upstream     TEXT NOT NULL,
   path         TEXT NOT NULL,             -- relative to mirror/, decoded
@@ -96,15 +101,11 @@ CREATE INDEX IF NOT EXISTS projects_to_write ON projects (project) WHERE revisio
 
 -- The root page is the page of no name. It shows who is held and listed, and is behind when that has changed.
 CREATE TRIGGER IF NOT EXISTS root_more AFTER INSERT ON held WHEN new.listed > 0 BEGIN
-  INSERT INTO projects SELECT '', at, 0, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)
-  WHERE true
-  ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at;
+${RAISE_ROOT}
 END;
 CREATE TRIGGER IF NOT EXISTS root_otherwise AFTER UPDATE OF listed ON held
 WHEN (new.listed > 0) <> (old.listed > 0) BEGIN
-  INSERT INTO projects SELECT '', at, 0, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)
-  WHERE true
-  ON CONFLICT (project) DO UPDATE SET revision = revision + 1, changed_at = excluded.changed_at;
+${RAISE_ROOT}
 END;
 
 -- A catalog that was made before there were these sums. In this order, or all files are read at every start.

@@ -28,6 +28,9 @@ const OTHERS_GET_MS = 600;
 /** So many pages are written at a time; their rows go in one transaction. */
 const AT_A_TIME = 16;
 
+/** Both forms of a page, as they are called in its folder. */
+export const PAGE_NAMES = ['index.html', 'index.json'] as const;
+
 /** What our pages carry and other tools' pages do not. */
 export const GENERATOR_MARK: string = '<meta name="generator" content="wheelcellar">';
 
@@ -70,8 +73,7 @@ export class StaticPages {
   watch(): void {
     this.#poll ??= setInterval(() => this.#scheduleLeftovers(OTHERS_GET_MS), 1_000).unref();
     this.#scheduleLeftovers(0);
-    const names = ['index.html', 'index.json'];
-    if (!names.every((name) => existsSync(join(this.#layout.mirrorDir, name))))
+    if (!PAGE_NAMES.every((name) => existsSync(join(this.#layout.mirrorDir, name))))
       this.schedule(ROOT_PAGE);
   }
 
@@ -146,7 +148,7 @@ export class StaticPages {
         const folder = join(this.#layout.mirrorDir, project);
         const isDone = await this.#catalog.publishStatic(project, revision, () => {
           if (!wasWritten) return;
-          for (const name of ['index.html', 'index.json']) removeFileNow(join(folder, name));
+          for (const name of PAGE_NAMES) removeFileNow(join(folder, name));
         });
         if (isDone) {
           if (wasWritten) await rmdir(folder).catch(() => {});

@@ -5,7 +5,7 @@ import { isNormalized } from '../../packaging/names.ts';
 import type { ProjectName } from '../../packaging/names.ts';
 import { newNonce } from '../fill/fill-state.ts';
 import { ROOT_PAGE } from '../revisions.ts';
-import { GENERATOR_MARK } from '../static-pages.ts';
+import { GENERATOR_MARK, PAGE_NAMES } from '../static-pages.ts';
 import type { Store } from '../store.ts';
 import type { Finding, Problem, VerifyOptions } from './report.ts';
 
@@ -216,6 +216,6 @@ async function writeAgain(store: PagesStore, wrong: readonly WrongPage[]): Promi
 }
 
 async function removePages(folder: string): Promise<void> {
-  for (const name of ['index.html', 'index.json']) await rm(join(folder, name), { force: true });
+  for (const name of PAGE_NAMES) await rm(join(folder, name), { force: true });
   await rmdir(folder).catch(() => {});
 }
